@@ -1,0 +1,1 @@
+"""Speech recognition, translation and speech: one file a provider."""

@@ -1,0 +1,5 @@
+"""Media that came in."""
+
+from assets.models.asset import Asset, AssetKind, AssetStatus
+
+__all__ = ["Asset", "AssetKind", "AssetStatus"]

@@ -213,7 +213,8 @@ class StageContext(Protocol):
 
     def inputs(self, type: ArtifactType, *, language: str | None = None) -> tuple[InputFile, ...]:
         """Artifacts of that type made by stages before this one (or by the shards of this one, when joining),
-        ordered by language and shard. ``language`` narrows."""
+        ordered by language and shard. Of a stage before that was cut, those of its join where there are any of that
+        type, else those of its shards. ``language`` narrows."""
         ...
 
     def input(self, type: ArtifactType, *, language: str | None = None) -> InputFile:

@@ -10,5 +10,4 @@ DUB = Pipeline(
     stages=("probe", "extract", "asr", "mt", "tts", "mix", "subtitles", "package", "qc"),
     accepts=("video", "audio"),
     params_model=DubParams,
-    gates=("asr", "mt"),
 )

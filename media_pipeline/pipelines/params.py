@@ -17,7 +17,6 @@ class SubtitleParams(BaseModel):
     asr_provider: ProviderId | None = Field(None, description="Speech recognition to use; the best ready one otherwise.")
     mt_provider: ProviderId | None = Field(None, description="Translation to use; the best ready one otherwise.")
     subtitle_profile: Literal["netflix", "bbc", "shorts"] = Field("netflix", description="Rules for line length and timing.")
-    review: list[Literal["asr", "mt"]] = Field(default_factory=list, description="Stages after which to wait for approval.")
 
 
 class DubParams(SubtitleParams):

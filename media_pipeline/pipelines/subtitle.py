@@ -10,5 +10,4 @@ SUBTITLE = Pipeline(
     stages=("probe", "extract", "asr", "mt", "subtitles", "package", "qc"),
     accepts=("video", "audio"),
     params_model=SubtitleParams,
-    gates=("asr", "mt"),
 )

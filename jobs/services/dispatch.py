@@ -1,0 +1,191 @@
+"""Chooses what runs next, from the database, and puts a message for it into Redis.
+
+Redis is kept shallow: there is a message only for a worker that is idle; a busy one takes its next run itself when it
+has ended the one before (``pick_next``). So what runs next is decided as late as can be: a new priority, a cancelled
+job or a new owner counts at once.
+
+The order: the owner with the least work in flight for its weight, then priority, then age. Limits are part of the
+choice, not a filter after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+import redis
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count, Q
+from django.utils import timezone
+from rq import Queue as RqQueue
+
+from jobs.failpoints import Failpoint, failpoint
+from jobs.models import StageRun, WorkerProcess
+from jobs.services.transitions import runs_dispatch
+from jobs.state import RUN_IN_FLIGHT, RunStatus
+
+log = structlog.get_logger(__name__)
+
+TASK = "jobs.tasks.run_stage"
+QUEUES = ("cpu", "gpu", "io", "control")
+WORKER_SEEN = timedelta(seconds=45)
+"""A worker that was not seen for this long has no slot."""
+
+OWNERS_WITH_WORK = """
+WITH RECURSIVE owners(owner_id) AS (
+    SELECT * FROM (
+        SELECT owner_id FROM jobs_stagerun WHERE status = 'ready' AND queue = %s ORDER BY owner_id LIMIT 1
+    ) AS first_owner
+    UNION ALL
+    SELECT (
+        SELECT r.owner_id FROM jobs_stagerun r
+        WHERE r.status = 'ready' AND r.queue = %s AND r.owner_id > owners.owner_id
+        ORDER BY r.owner_id LIMIT 1
+    ) FROM owners WHERE owners.owner_id IS NOT NULL
+)
+SELECT o.owner_id, (
+    SELECT r.id FROM jobs_stagerun r
+    WHERE r.status = 'ready' AND r.queue = %s AND r.owner_id = o.owner_id
+      AND (r.run_after IS NULL OR r.run_after <= %s)
+    ORDER BY r.priority, r.ready_at, r.id LIMIT 1
+) FROM owners o WHERE o.owner_id IS NOT NULL
+"""
+"""The first ready run of each owner: one index probe an owner, however many runs wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An owner's first ready run and what the choice depends on. Ordered as it is chosen."""
+
+    load: float
+    priority: int
+    ready_at: datetime
+    run_id: int
+    owner_id: Any
+    in_flight: int
+    weight: float
+
+
+def candidates(queue: str, now: datetime) -> list[Candidate]:
+    """Each owner's first ready run, best first; owners at their limit are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(OWNERS_WITH_WORK, [queue, queue, queue, connection.ops.adapt_datetimefield_value(now)])
+        first = [row[1] for row in cursor.fetchall() if row[1] is not None]
+    if not first:
+        return []
+    in_flight = dict(
+        StageRun.objects.filter(status__in=RUN_IN_FLIGHT, queue=queue)
+        .values_list("owner")
+        .annotate(n=Count("pk"))
+        .values_list("owner", "n")
+    )
+    most = settings.DRAGOMAN["SLOTS_PER_OWNER"]
+    rows = StageRun.objects.filter(pk__in=first).values_list("pk", "owner", "priority", "ready_at", "owner__weight")
+    found = [
+        Candidate(
+            load=in_flight.get(owner, 0) / max(weight, 0.01),
+            priority=priority,
+            ready_at=ready_at or now,
+            run_id=pk,
+            owner_id=owner,
+            in_flight=in_flight.get(owner, 0),
+            weight=weight,
+        )
+        for pk, owner, priority, ready_at, weight in rows
+        if not most or in_flight.get(owner, 0) < most
+    ]
+    return sorted(found, key=lambda c: (c.load, c.priority, c.ready_at, c.run_id))
+
+
+def pick(queue: str, count: int, *, now: datetime | None = None) -> list[tuple[int, int]]:
+    """Move up to ``count`` ready runs of a queue to dispatched, the fairest first; (run, fence) of each."""
+    now = now or timezone.now()
+    moved: list[tuple[int, int]] = []
+    while len(moved) < count:
+        chosen = [c.run_id for c in candidates(queue, now)[: count - len(moved)]]
+        got = runs_dispatch(chosen, now=now) if chosen else []
+        if not got:
+            break
+        moved += got
+    return moved
+
+
+def pick_next(queue: str) -> tuple[int, int] | None:
+    """The next run for a worker that asks for it itself; no message is sent."""
+    got = pick(queue, 1)
+    return got[0] if got else None
+
+
+def idle_slots(now: datetime) -> dict[str, int]:
+    """For each queue, how many of its living workers have nothing to do and no message on its way."""
+    workers = dict(
+        WorkerProcess.objects.filter(seen_at__gt=now - WORKER_SEEN).values_list("queue").annotate(n=Count("pk"))
+    )
+    busy = dict(StageRun.objects.filter(status__in=RUN_IN_FLIGHT).values_list("queue").annotate(n=Count("pk")))
+    return {queue: max(0, n - busy.get(queue, 0)) for queue, n in workers.items()}
+
+
+def dispatch_all(*, now: datetime | None = None) -> int:
+    """Send a message for every idle worker that there is work for; how many were sent.
+
+    Redis away is no error: the runs go back and the next tick sends them.
+    """
+    now = now or timezone.now()
+    sent = 0
+    if not StageRun.objects.filter(_due(now)).exists():
+        return 0
+    for queue, free in idle_slots(now).items():
+        if free:
+            sent += send(queue, pick(queue, free, now=now))
+    return sent
+
+
+def _due(now: datetime) -> Q:
+    return Q(status=RunStatus.READY) & (Q(run_after=None) | Q(run_after__lte=now))
+
+
+def send(queue: str, runs: Sequence[tuple[int, int]]) -> int:
+    """Put the messages into Redis. What could not be sent stays dispatched, and the reconciler finds it."""
+    if not runs:
+        return 0
+    failpoint(Failpoint.DISPATCH_AFTER_COMMIT)
+    try:
+        rq = rq_queue(queue)
+        for run_id, fence in runs:
+            rq.enqueue(
+                TASK, run_id, fence, job_id=message_id(run_id, fence), result_ttl=0, failure_ttl=0, job_timeout=-1
+            )
+    except redis.RedisError as error:
+        log.warning("dispatch.redis_away", queue=queue, runs=len(runs), error=type(error).__name__)
+        return 0
+    failpoint(Failpoint.DISPATCH_AFTER_ENQUEUE)
+    return len(runs)
+
+
+def message_id(run_id: int, fence: int) -> str:
+    """The id of the message for a run: names the run and the fence that it was sent with."""
+    return f"run-{run_id}-{fence}"
+
+
+@cache
+def rq_queue(queue: str) -> RqQueue:
+    """The RQ queue of this name."""
+    return RqQueue(queue, connection=rq_connection())
+
+
+@cache
+def rq_connection() -> redis.Redis:
+    """The client that RQ uses to send; RQ keeps bytes in it, so it does not decode."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=settings.REDIS_TIMEOUT, socket_connect_timeout=settings.REDIS_TIMEOUT
+    )
+
+
+def waiting_messages(queue: str) -> set[str]:
+    """Ids of the messages that no worker has taken yet. Raises redis.RedisError."""
+    return set(rq_queue(queue).job_ids)

@@ -1,0 +1,148 @@
+"""What a stage sees while a worker runs it: rows turned into files, facts and a router."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from assets import storage
+from jobs.models import Artifact, StageRun
+from jobs.models.stage_run import WHOLE
+from jobs.services import claims, planning
+from jobs.services.claims import Claim
+from jobs.services.pieces import OwnerPieces
+from jobs.services.ticks import tick
+from jobs.state import RUN_DONE
+from media_pipeline import registry
+from media_pipeline.contract import ArtifactType, InputFile, PieceStore, Shard, StageLog, StageResult
+from media_pipeline.errors import ContractBroken, LeaseLost
+from media_pipeline.providers.router import ProviderRouter
+
+TICK_SECONDS = 0.5
+
+
+class RowContext:
+    """The StageContext of one claimed run."""
+
+    def __init__(self, claim: Claim, work: Path, check: Callable[[], None]) -> None:
+        self._claim = claim
+        self._work = work
+        self._check = check
+        self._stage = registry.stages()[claim.run.stage]
+        self._picture = planning.Picture.of(claim.job)
+        self._files = self._consumed()
+        self._ticked = 0.0
+        run, job = claim.run, claim.job
+        self.shard: Shard | None = (
+            Shard(run.shard, run.shard_spec, run.media_seconds) if run.shard != WHOLE else None
+        )
+        self.job_id = str(job.pk)
+        self.title = job.title
+        self.language = run.language
+        self.source_language = job.source_language
+        self.target_languages: tuple[str, ...] = tuple(job.target_languages)
+        self.params: Mapping[str, Any] = job.params
+        self.router: ProviderRouter = planning.router_for(job)
+        self.pieces: PieceStore = OwnerPieces(job.owner_id)
+        self.log: StageLog = structlog.get_logger("stage")
+
+    @property
+    def work(self) -> Path:
+        return self._work
+
+    def inputs(self, type: ArtifactType, *, language: str | None = None) -> tuple[InputFile, ...]:
+        if type is ArtifactType.SOURCE_MEDIA:
+            return self._source()
+        return tuple(
+            self._file(row)
+            for row in self._files
+            if row.type == type.value and (language is None or row.language == language)
+        )
+
+    def input(self, type: ArtifactType, *, language: str | None = None) -> InputFile:
+        found = self.inputs(type, language=language)
+        if len(found) != 1:
+            raise ContractBroken(f"{self._stage.name} wants one {type.value}; there are {len(found)}.")
+        return found[0]
+
+    def facts(self, stage: str) -> Mapping[str, Any]:
+        return self._picture.facts(self._claim.run).get(stage, {})
+
+    def shard_results(self) -> tuple[StageResult, ...]:
+        run = self._claim.run
+        rows = StageRun.objects.filter(
+            job_id=run.job_id, stage=run.stage, language=run.language, shard__gt=WHOLE, status__in=RUN_DONE
+        ).order_by("shard")
+        return tuple(
+            StageResult(
+                facts=row.outputs.get("facts", {}),
+                provider=row.provider,
+                warnings=row.outputs.get("warnings", []),
+                usage=row.outputs.get("usage", {}),
+            )
+            for row in rows
+        )
+
+    def progress(self, done: float, total: float, unit: str = "") -> None:
+        now = time.monotonic()
+        if now - self._ticked < TICK_SECONDS:
+            return
+        self._ticked = now
+        percent = round(min(100.0, 100 * done / total), 1) if total else 0.0
+        data = {"done": round(done, 2), "total": round(total, 2), "unit": unit}
+        if not claims.run_progress(claim=self._claim, percent=percent, data=data):
+            raise LeaseLost
+        tick(self._claim, percent, data)
+
+    def check_cancelled(self) -> None:
+        self._check()
+
+    def _consumed(self) -> list[Artifact]:
+        run = self._claim.run
+        files = planning.inputs_of(run, self._stage, self._picture.after[run.stage])
+        if run.shard == WHOLE and run.shards_total:
+            own = Artifact.objects.filter(job_id=run.job_id, stage=run.stage, language=run.language, shard__gt=WHOLE)
+            files += list(own.order_by("shard", "name"))
+        return files
+
+    def _source(self) -> tuple[InputFile, ...]:
+        asset = self._claim.job.asset
+        if asset is None:
+            return ()
+        path = storage.fetch(asset.storage_key, self._fetched(asset.storage_key, asset.sha256))
+        return (
+            InputFile(
+                name=f"source{Path(asset.storage_key).suffix}",
+                path=path,
+                type=ArtifactType.SOURCE_MEDIA,
+                stage="",
+                language="",
+                shard=WHOLE,
+                sha256=asset.sha256,
+                media_type=asset.media_type,
+            ),
+        )
+
+    def _file(self, row: Artifact) -> InputFile:
+        return InputFile(
+            name=row.name,
+            path=storage.fetch(row.storage_key, self._fetched(row.storage_key, row.sha256)),
+            type=ArtifactType(row.type),
+            stage=row.stage,
+            language=row.language,
+            shard=row.shard,
+            sha256=row.sha256,
+            media_type=row.media_type,
+        )
+
+    def _fetched(self, key: str, sha256: str) -> Path:
+        """Where a copy from remote storage is kept on this machine: by digest, so that shards share it."""
+        path = settings.VAR / "cache" / sha256[:2] / (sha256 + Path(key).suffix)
+        return path
+
+

@@ -1,0 +1,83 @@
+"""A warm worker: one process, one queue, models loaded once; RQ brings it messages."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+from types import FrameType
+
+import redis
+import structlog
+from django.conf import settings
+from django.utils import timezone
+from rq import Queue
+from rq.utils import now
+from rq.worker import SimpleWorker
+
+from jobs.execution.monitor import Monitor
+from jobs.execution.runner import Worker, serve_as
+from jobs.models import WorkerProcess
+from jobs.services import dispatch
+from jobs.services.reconcile import leases_forfeit
+from media_pipeline import registry
+from media_pipeline.tools.process import die_with_parent
+
+log = structlog.get_logger(__name__)
+
+WORKER_TTL = 120
+GRACE_SECONDS = float(os.environ.get("DRAGOMAN_DRAIN_SECONDS", "25"))
+
+
+class WarmWorker(SimpleWorker):
+    """RQ's SimpleWorker on one queue, with our draining: on SIGTERM what runs may end within the grace period."""
+
+    ours: Worker
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Finish or give back what runs, then leave. An idle worker leaves at once."""
+        self.ours.leaving = True
+        self.ours.monitor.leave_within(GRACE_SECONDS)
+        self._shutdown_requested_date = now()
+        self._shutdown()
+
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Asked again: the same grace. RQ would raise in the middle of a stage here."""
+
+
+def work(queue: str, *, load: bool = True) -> None:
+    """Serve one queue until asked to leave."""
+    die_with_parent()
+    name = f"{socket.gethostname()}-{queue}-{os.getpid()}-{secrets.token_hex(2)}"
+    monitor = Monitor(name)
+    ours = Worker(name=name, queue=queue, monitor=monitor)
+    serve_as(ours)
+    if load:
+        _load_providers()
+    connection = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=settings.REDIS_TIMEOUT)
+    rq_worker = WarmWorker([Queue(queue, connection=connection)], name=name, connection=connection, worker_ttl=WORKER_TTL)
+    rq_worker.ours = ours
+    started = timezone.now()
+    WorkerProcess.objects.create(
+        name=name, queue=queue, host=socket.gethostname(), pid=os.getpid(), started_at=started, seen_at=started
+    )
+    monitor.start()
+    structlog.contextvars.bind_contextvars(worker=name)
+    log.info("worker.started", queue=queue)
+    dispatch.dispatch_all()
+    try:
+        rq_worker.work(with_scheduler=False, logging_level="WARNING")
+    finally:
+        monitor.end()
+        leases_forfeit(worker=name)
+        log.info("worker.left", queue=queue)
+
+
+def _load_providers() -> None:
+    """Ask every provider once what it can do: the answers that need a process are kept."""
+    registry.stages()
+    for state in registry.router().states():
+        log.debug("provider.seen", provider=state.id, ready=state.capabilities.ready)
+
+

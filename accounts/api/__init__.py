@@ -1,0 +1,1 @@
+"""Keys, sessions and the signed-in user over HTTP."""

@@ -1,0 +1,34 @@
+"""Errors of accounts.
+
+    AccountError
+    ├── UnknownScope        a scope that there is not (422)
+    └── KeyNotFound         no such key of this user (404)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+
+class AccountError(Exception):
+    """The account could not be worked on."""
+
+    code: ClassVar[str] = "account_error"
+    retryable: ClassVar[bool] = False
+    audience: ClassVar[Literal["user", "operator"]] = "user"
+
+    def __init__(self, detail: str = "") -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip()
+        super().__init__(self.detail)
+
+
+class UnknownScope(AccountError):
+    """There is no such scope."""
+
+    code = "unknown_scope"
+
+
+class KeyNotFound(AccountError):
+    """There is no such key."""
+
+    code = "not_found"

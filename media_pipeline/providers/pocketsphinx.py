@@ -1,0 +1,84 @@
+"""CMU PocketSphinx: English, offline, its model comes with the wheel."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from media_pipeline.errors import ProviderFailed
+from media_pipeline.providers.base import AsrProvider, Capabilities, Check, Transcript, no_check
+from media_pipeline.segments import Word
+from media_pipeline.tools import pcm
+
+RATE = 16_000
+FRAMES_A_SECOND = 100
+CHUNK_SECONDS = 0.5
+NO_WORDS = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")
+VARIANT = re.compile(r"\(\d+\)$")
+
+
+class PocketSphinx(AsrProvider):
+    """Recognises one window at a time; the decoder is made once a process (about half a second, 150 MB)."""
+
+    id = "pocketsphinx"
+    version = "5"
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
+        self._decoder: Any = None
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(languages=frozenset({"en"}))
+
+    def load(self) -> None:
+        if self._decoder is None:
+            from pocketsphinx import Decoder, get_model_path
+
+            self._decoder = Decoder(
+                hmm=get_model_path("en-us/en-us"),
+                lm=get_model_path("en-us/en-us.lm.bin"),
+                dict=get_model_path("en-us/cmudict-en-us.dict"),
+                samprate=float(RATE),
+                loglevel="FATAL",
+            )
+
+    def transcribe(
+        self, audio: Path, *, start: float, end: float, language: str, check: Check = no_check
+    ) -> Transcript:
+        self.load()
+        decoder = self._decoder
+        decoder.start_utt()
+        try:
+            block = int(RATE * CHUNK_SECONDS)
+            for samples in pcm.stream(audio, rate=RATE, block=block, start=start, end=end, check=check):
+                check()
+                decoder.process_raw((samples * 32767).astype(np.int16).tobytes(), no_search=False, full_utt=False)
+        except BaseException:
+            decoder.end_utt()
+            raise
+        decoder.end_utt()
+        check()
+        return Transcript(words=tuple(self._words(start)), language="en")
+
+    def _words(self, start: float) -> list[Word]:
+        words = []
+        logmath = self._decoder.get_logmath()
+        try:
+            for seg in self._decoder.seg() or ():
+                if NO_WORDS.fullmatch(seg.word):
+                    continue
+                words.append(
+                    Word(
+                        start=start + seg.start_frame / FRAMES_A_SECOND,
+                        end=start + (seg.end_frame + 1) / FRAMES_A_SECOND,
+                        text=VARIANT.sub("", seg.word),
+                        confidence=min(1.0, max(0.0, math.exp(min(0.0, logmath.log_to_ln(seg.prob))))),
+                    )
+                )
+        except RuntimeError as error:
+            raise ProviderFailed(f"PocketSphinx gave no result: {error}") from error
+        return words

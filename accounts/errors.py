@@ -1,8 +1,8 @@
 """Errors of accounts.
 
-    AccountError
-    ├── UnknownScope        a scope that there is not (422)
-    └── KeyNotFound         no such key of this user (404)
+AccountError
+├── UnknownScope        a scope that there is not (422)
+└── KeyNotFound         no such key of this user (404)
 """
 
 from __future__ import annotations

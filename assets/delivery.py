@@ -158,4 +158,3 @@ async def _chunks(stream: IO[bytes], start: int, end: int) -> AsyncIterator[byte
 def _attachment(filename: str) -> str:
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%;' else "_" for c in filename)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
-

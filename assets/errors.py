@@ -1,9 +1,9 @@
 """Errors of assets.
 
-    AssetError
-    ├── UploadTooLarge      more bytes than this server takes (413)
-    ├── AssetRejected       not media that can be worked on; the row says why (422)
-    └── AssetInUse          jobs need it (409)
+AssetError
+├── UploadTooLarge      more bytes than this server takes (413)
+├── AssetRejected       not media that can be worked on; the row says why (422)
+└── AssetInUse          jobs need it (409)
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.authentication import MayAct
+from accounts.api.permissions import MayAct
 from accounts.models import User
 from config.pages import KeysetPages
 from config.problems import MEDIA_TYPE

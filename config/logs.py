@@ -69,5 +69,3 @@ def logging_config(*, level: str, console: bool) -> dict[str, Any]:
             "django.request": {"level": "ERROR"},
         },
     }
-
-

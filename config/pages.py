@@ -61,7 +61,9 @@ class KeysetPages(BasePagination):
 
     def get_paginated_response(self, data: Any) -> Response:
         """The page, with its neighbours."""
-        links = [f'<{url}>; rel="{rel}"' for rel, url in (("next", self.next_link), ("prev", self.previous_link)) if url]
+        links = [
+            f'<{url}>; rel="{rel}"' for rel, url in (("next", self.next_link), ("prev", self.previous_link)) if url
+        ]
         headers = {"Link": ", ".join(links)} if links else {}
         return Response({"next": self.next_link, "previous": self.previous_link, "results": data}, headers=headers)
 
@@ -78,7 +80,12 @@ class KeysetPages(BasePagination):
         """How the schema shows what a page is asked for with."""
         orderings = list(getattr(view, "orderings", ("-created_at",)))
         return [
-            {"name": "cursor", "in": "query", "schema": {"type": "string"}, "description": "From `next` or `previous`."},
+            {
+                "name": "cursor",
+                "in": "query",
+                "schema": {"type": "string"},
+                "description": "From `next` or `previous`.",
+            },
             {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST}},
             {"name": "ordering", "in": "query", "schema": {"type": "string", "enum": orderings}},
         ]
@@ -108,9 +115,7 @@ class KeysetPages(BasePagination):
             raise _bad("cursor", "is not one of ours, or is of another order") from error
         return edge
 
-    def _link(
-        self, request: Request, order: str, field: str, rows: list[Model], *, after: bool, before: bool
-    ) -> None:
+    def _link(self, request: Request, order: str, field: str, rows: list[Model], *, after: bool, before: bool) -> None:
         url = request.build_absolute_uri()
         if not rows:
             self.previous_link = remove_query_param(url, "cursor") if before else None

@@ -103,19 +103,16 @@ def as_problem(error: Exception) -> Problem | None:
 
 
 def _from_ours(error: JobError | AccountError | PipelineError) -> Problem | None:
-    if isinstance(error, JobInvalid):
-        return Problem(422, error.code, error.detail, errors=error.errors)
-    if isinstance(error, JobConflict):
-        return Problem(409, error.code, error.detail, errors=error.errors)
-    if isinstance(error, KeyNotFound):
-        return Problem(404, error.code, error.detail)
-    if isinstance(error, AccountError):
-        return Problem(422, error.code, error.detail)
-    if isinstance(error, Refused):
-        return Problem(422, error.specific_code, error.detail)
-    if isinstance(error, Unavailable):
-        wait = str(int(error.retry_after or RETRY_AFTER))
-        return Problem(503, error.specific_code, error.detail, headers={"Retry-After": wait})
+    match error:
+        case JobInvalid() | JobConflict():
+            return Problem(422 if isinstance(error, JobInvalid) else 409, error.code, error.detail, errors=error.errors)
+        case AccountError():
+            return Problem(404 if isinstance(error, KeyNotFound) else 422, error.code, error.detail)
+        case Refused():
+            return Problem(422, error.specific_code, error.detail)
+        case Unavailable():
+            wait = str(int(error.retry_after or RETRY_AFTER))
+            return Problem(503, error.specific_code, error.detail, headers={"Retry-After": wait})
     return None
 
 

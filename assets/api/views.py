@@ -94,15 +94,16 @@ class AssetDetail(ApiView):
 
     scope_resource = "assets"
 
-    @extend_schema(
-        operation_id="assets_get", tags=["assets"], responses={200: AssetSchema, **problems(401, 404)}
-    )
+    @extend_schema(operation_id="assets_get", tags=["assets"], responses={200: AssetSchema, **problems(401, 404)})
     def get(self, request: Request, asset_id: uuid.UUID) -> Response:
         """The asset; a rejected one says why."""
         return Response(asset_json(asset_or_404(self, asset_id)))
 
     @extend_schema(
-        operation_id="assets_delete", tags=["assets"], request=None, responses={204: None, **problems(401, 403, 404, 409)}
+        operation_id="assets_delete",
+        tags=["assets"],
+        request=None,
+        responses={204: None, **problems(401, 403, 404, 409)},
     )
     def delete(self, request: Request, asset_id: uuid.UUID) -> Response:
         """Remove the asset and its bytes."""

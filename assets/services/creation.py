@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path, PurePosixPath
@@ -14,13 +15,10 @@ from assets import storage
 from assets.errors import AssetInUse, AssetRejected
 from assets.models import Asset, AssetKind, AssetStatus
 from media_pipeline.errors import MediaRefused
-from media_pipeline.tools.media_info import MediaInfo, probe_file
+from media_pipeline.registry import resolve
 
 LONGEST_NAME = 255
-SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .3gp .flv .wmv .ogv .mxf "
-    ".mp3 .m4a .aac .wav .flac .ogg .oga .opus .wma .aiff .aif .ac3 .mka .amr".split()
-)
+SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 log = structlog.get_logger(__name__)
 
 
@@ -50,7 +48,7 @@ def asset_create(*, owner: User, received: ReceivedFile, language: str = "") -> 
         status=AssetStatus.PROBING,
     )
     try:
-        info = probe_file(received.path)
+        info = resolve("media_pipeline.stages.probe.probe_file")(received.path)
     except MediaRefused as refusal:
         asset.status = AssetStatus.REJECTED
         asset.rejection = {"code": refusal.specific_code, "detail": refusal.detail}
@@ -59,7 +57,7 @@ def asset_create(*, owner: User, received: ReceivedFile, language: str = "") -> 
         raise AssetRejected(refusal.detail, reason=refusal.specific_code, asset_id=asset.pk) from refusal
     _describe(asset, info)
     suffix = PurePosixPath(asset.filename).suffix.lower()
-    asset.storage_key = f"assets/{asset.pk}/source{suffix if suffix in SUFFIXES else ''}"
+    asset.storage_key = f"assets/{asset.pk}/source{suffix if SUFFIX.fullmatch(suffix) else ''}"
     storage.put(asset.storage_key, received.path, move=True)
     asset.status = AssetStatus.READY
     asset.save(force_insert=True)
@@ -88,7 +86,7 @@ def safe_name(filename: str) -> str:
     return name[: LONGEST_NAME - len(suffix)] + suffix
 
 
-def _describe(asset: Asset, info: MediaInfo) -> None:
+def _describe(asset: Asset, info: Any) -> None:
     asset.kind = info.kind
     asset.media_type = info.media_type
     asset.duration = info.duration

@@ -1,0 +1,15 @@
+"""Addresses of accounts, below /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from accounts.api import openapi, views
+
+assert openapi.ApiKeyScheme  # noqa: S101  (importing it registers it)
+
+urlpatterns = [
+    path("me", views.Me.as_view(), name="me"),
+    path("api-keys", views.ApiKeyList.as_view(), name="api-keys"),
+    path("api-keys/<str:key_id>", views.ApiKeyDetail.as_view(), name="api-key"),
+]

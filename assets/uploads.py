@@ -27,7 +27,7 @@ class HashingUploadHandler(TemporaryFileUploadHandler):
         self._digest.update(raw_data)
         super().receive_data_chunk(raw_data, start)
 
-    def file_complete(self, file_size: int) -> UploadedFile | None:
+    def file_complete(self, file_size: int) -> UploadedFile[Any] | None:
         done = super().file_complete(file_size)
         if done is not None:
             done.sha256 = self._digest.hexdigest()  # type: ignore[attr-defined]

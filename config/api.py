@@ -71,9 +71,9 @@ class ProblemSchema(serializers.Serializer[None]):
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
-    instance = serializers.CharField()
+    instance = serializers.CharField()  # type: ignore[assignment]
     code = serializers.CharField()
-    errors = FieldErrorSchema(many=True)
+    errors = FieldErrorSchema(many=True)  # type: ignore[assignment]
     request_id = serializers.CharField(allow_null=True)
 
 

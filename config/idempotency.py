@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -85,10 +86,10 @@ def _begin(request: Request, key: str) -> tuple[IdempotencyRecord, bool]:
 
 def fingerprint(request: Request) -> str:
     """SHA-256 over the parsed body, so that white space and the boundary of a form do not matter."""
-    made = hashlib.sha256()
-    files = request.FILES if request.content_type and request.content_type.startswith("multipart/") else {}
-    fields = {name: value for name, value in request.data.items() if name not in files} if request.data else {}
-    made.update(json.dumps(fields, sort_keys=True, default=str).encode())
+    data = request.data
+    files = request.FILES
+    fields: Any = {name: data[name] for name in data if name not in files} if isinstance(data, dict) else data
+    made = hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode())
     for name in sorted(files):
         for file in files.getlist(name):
             known = getattr(file, "sha256", "")
@@ -98,7 +99,7 @@ def fingerprint(request: Request) -> str:
 
 def _keep(record: IdempotencyRecord, response: Response) -> None:
     record.status = response.status_code
-    record.body = json.loads(json.dumps(response.data, default=str))
+    record.body = json.loads(JSONRenderer().render(response.data))
     record.headers = {name: response[name] for name in HEADERS if response.has_header(name)}
     record.save(update_fields=["status", "body", "headers"])
 

@@ -37,8 +37,11 @@ class KeysetPages(BasePagination):
     next_link: str | None = None
     previous_link: str | None = None
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(
+        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: Any = None
+    ) -> list[Any]:
         """The rows of the page that the request asks for. Raises Problem on a bad limit, order or cursor."""
+        assert isinstance(queryset, QuerySet)  # noqa: S101  (keyset pages need a database)
         limit = self._limit(request)
         order = self._order(request, getattr(view, "orderings", ("-created_at",)))
         field, down = order.lstrip("-"), order.startswith("-")

@@ -79,7 +79,7 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     problem = as_problem(error)
     if problem is None:
         return None
-    set_rollback()  # type: ignore[no-untyped-call]
+    set_rollback()
     path = context["request"].path
     body = document(
         problem.status_code, problem.problem_code, problem.text, instance=path, errors=problem.errors, **problem.extra

@@ -132,7 +132,7 @@ class JobSchema(serializers.Serializer[None]):
     batch = serializers.UUIDField(allow_null=True)
     stages = StageSchema(many=True)
     history = AttemptSchema(many=True)
-    error = JobErrorSchema(allow_null=True)  # type: ignore[assignment]
+    error = JobErrorSchema(allow_null=True)
     warnings = serializers.ListField(child=serializers.CharField())
     result = ResultSchema(allow_null=True)
     available_outputs = serializers.ListField(child=serializers.CharField())

@@ -121,7 +121,9 @@ def send(
     if request.method == "HEAD":
         stream.close()
         return HttpResponse(status=status, headers=headers, content_type=media_type)
-    return StreamingHttpResponse(_chunks(stream, start, end), status=status, headers=headers, content_type=media_type)
+    answer = StreamingHttpResponse(_chunks(stream, start, end), status=status, headers=headers, content_type=media_type)
+    answer._resource_closers.append(stream.close)  # also when nobody reads it to its end
+    return answer
 
 
 def _span(request: HttpRequest, size: int, tag: str) -> tuple[int, int] | None:
@@ -142,17 +144,11 @@ def _span(request: HttpRequest, size: int, tag: str) -> tuple[int, int] | None:
 
 
 async def _chunks(stream: IO[bytes], start: int, end: int) -> AsyncIterator[bytes]:
-    try:
-        await asyncio.to_thread(stream.seek, start)
-        left = end - start
-        while left > 0:
-            chunk = await asyncio.to_thread(stream.read, min(CHUNK, left))
-            if not chunk:
-                break
-            left -= len(chunk)
-            yield chunk
-    finally:
-        stream.close()
+    await asyncio.to_thread(stream.seek, start)
+    left = end - start
+    while left > 0 and (chunk := await asyncio.to_thread(stream.read, min(CHUNK, left))):
+        left -= len(chunk)
+        yield chunk
 
 
 def _attachment(filename: str) -> str:

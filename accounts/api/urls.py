@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.api import openapi as openapi  # importing it registers the ways to sign in
-from accounts.api import views
+from accounts.api import (
+    openapi,  # noqa: F401  (importing it registers the ways to sign in)
+    views,
+)
 
 urlpatterns = [
     path("me", views.Me.as_view(), name="me"),

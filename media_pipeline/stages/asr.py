@@ -22,7 +22,6 @@ from media_pipeline.tools.sentences import sentences_from_words
 
 SHARD_SECONDS = 12.0
 """Speech in one shard: short enough that all workers end together, long enough that a message costs nothing."""
-NO_SPEECH = "No speech was found in this file, so its transcript is empty."
 
 
 class Asr(BaseStage):
@@ -119,6 +118,5 @@ def _result(
             "speech_seconds": round(sum(s.duration for s in segments), 3),
         },
         provider=provider,
-        warnings=[] if segments else [NO_SPEECH],
         usage=usage,
     )

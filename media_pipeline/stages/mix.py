@@ -24,10 +24,10 @@ from media_pipeline.contract import (
     StageResult,
 )
 from media_pipeline.segments import Fit, Segment, read_segments, write_segments
-from media_pipeline.tools import loudness, pcm
+from media_pipeline.tools import ebur128, pcm
 from media_pipeline.tools.ducking import Envelope
-from media_pipeline.tools.fit import place
-from media_pipeline.tools.loudness import Loudness
+from media_pipeline.tools.ebur128 import Measured
+from media_pipeline.tools.fit import Spoken, place
 from media_pipeline.tools.process import Limits, run, spawn
 
 RATE = 48_000
@@ -102,14 +102,11 @@ def _placed(ctx: StageContext, segments: Sequence[Segment], film: float) -> list
     spoken = {line["id"]: line for line in index["lines"] if line["samples"]}
     with_voice = [s for s in segments if s.id in spoken]
     lines = [spoken[s.id] for s in with_voice]
-    fits = place(
-        [s.start for s in with_voice],
-        [s.end for s in with_voice],
-        [line["samples"] / line["sample_rate"] for line in lines],
-        [line["natural_seconds"] for line in lines],
-        [line["speed"] for line in lines],
-        film,
-    )
+    spoken_lines = [
+        Spoken(s.id, s.start, s.end, line["natural_seconds"], line["samples"] / line["sample_rate"])
+        for s, line in zip(with_voice, lines, strict=True)
+    ]
+    fits = place(spoken_lines, film_end=film)
     return [PlacedLine(line, fit) for line, fit in zip(lines, fits, strict=True)]
 
 
@@ -120,7 +117,7 @@ def _dubbed(segment: Segment, fit: Fit | None) -> Segment:
     return segment.with_(fit=fit, flags=(*segment.flags, *marks))
 
 
-def _render(ctx: StageContext, lines: Sequence[PlacedLine], film: float) -> tuple[Path, Loudness]:
+def _render(ctx: StageContext, lines: Sequence[PlacedLine], film: float) -> tuple[Path, Measured]:
     """Mix block by block into a 16-bit WAV, measured on the way."""
     path = ctx.work / "mix.wav"
     spans = [(line.fit.start, line.fit.start + line.fit.duration) for line in lines]
@@ -136,7 +133,7 @@ def _render(ctx: StageContext, lines: Sequence[PlacedLine], film: float) -> tupl
             ffmpeg.write((mixed * 32767).astype("<i2").tobytes())
             at += len(bed)
             ctx.progress(0.6 * at, total, "samples")
-    return path, loudness.parse(ffmpeg.stderr)
+    return path, ebur128.parse(ffmpeg.stderr)
 
 
 def _measuring(path: Path) -> list[str]:
@@ -212,20 +209,20 @@ def _levelled(samples: pcm.Samples) -> pcm.Samples:
 
 
 def _finish(
-    ctx: StageContext, rendered: Path, dub: Path, measured: Loudness, *, target: float, film: float
-) -> Loudness:
+    ctx: StageContext, rendered: Path, dub: Path, measured: Measured, *, target: float, film: float
+) -> Measured:
     """Bring to the target and encode; once more if the result misses it."""
     if measured.silent:
         _encode(ctx, rendered, dub, gain=0.0, ceiling=CEILING_DB, film=film)
-        return loudness.measure(dub, check=ctx.check_cancelled)
+        return ebur128.measure(dub, check=ctx.check_cancelled)
     gain, ceiling = target - measured.lufs, CEILING_DB
     _encode(ctx, rendered, dub, gain=gain, ceiling=ceiling, film=film)
-    reached = loudness.measure(dub, check=ctx.check_cancelled)
+    reached = ebur128.measure(dub, check=ctx.check_cancelled)
     too_high = max(0.0, (reached.true_peak or 0.0) - HIGHEST_TRUE_PEAK)
     if abs(reached.lufs - target) > TOLERANCE_LU or too_high:
         again = gain + (target - reached.lufs)
         _encode(ctx, rendered, dub, gain=again, ceiling=ceiling - (too_high + 0.3 if too_high else 0.0), film=film)
-        reached = loudness.measure(dub, check=ctx.check_cancelled)
+        reached = ebur128.measure(dub, check=ctx.check_cancelled)
     return reached
 
 

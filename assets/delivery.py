@@ -122,7 +122,7 @@ def send(
         stream.close()
         return HttpResponse(status=status, headers=headers, content_type=media_type)
     answer = StreamingHttpResponse(_chunks(stream, start, end), status=status, headers=headers, content_type=media_type)
-    answer._resource_closers.append(stream.close)  # also when nobody reads it to its end
+    answer._resource_closers.append(stream.close)  # type: ignore[attr-defined]  # also when nobody reads it to its end
     return answer
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import structlog
 
@@ -15,9 +15,27 @@ from assets import storage
 from assets.errors import AssetInUse, AssetRejected
 from assets.models import Asset, AssetKind, AssetStatus
 from media_pipeline.errors import MediaRefused
-from media_pipeline.registry import resolve
+from media_pipeline.tools.media_info import MediaInfo, probe_file
 
 LONGEST_NAME = 255
+MEDIA_TYPES: Mapping[str, tuple[str, str]] = {
+    "mp4": ("video/mp4", "audio/mp4"),
+    "webm": ("video/webm", "audio/webm"),
+    "matroska": ("video/x-matroska", "audio/x-matroska"),
+    "mpegts": ("video/mp2t", "video/mp2t"),
+    "mpeg": ("video/mpeg", "video/mpeg"),
+    "avi": ("video/x-msvideo", "video/x-msvideo"),
+    "flv": ("video/x-flv", "video/x-flv"),
+    "asf": ("video/x-ms-wmv", "audio/x-ms-wma"),
+    "ogg": ("video/ogg", "audio/ogg"),
+    "mp3": ("audio/mpeg", "audio/mpeg"),
+    "aac": ("audio/aac", "audio/aac"),
+    "wav": ("audio/wav", "audio/wav"),
+    "flac": ("audio/flac", "audio/flac"),
+    "aiff": ("audio/aiff", "audio/aiff"),
+}
+"""Of a container with moving pictures, and without."""
+WEBM_CODECS = frozenset({"vp8", "vp9", "av1", "opus", "vorbis", "webvtt"})
 SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 log = structlog.get_logger(__name__)
 
@@ -48,7 +66,7 @@ def asset_create(*, owner: User, received: ReceivedFile, language: str = "") -> 
         status=AssetStatus.PROBING,
     )
     try:
-        info = resolve("media_pipeline.stages.probe.probe_file")(received.path)
+        info = probe_file(received.path)
     except MediaRefused as refusal:
         asset.status = AssetStatus.REJECTED
         asset.rejection = {"code": refusal.specific_code, "detail": refusal.detail}
@@ -86,13 +104,19 @@ def safe_name(filename: str) -> str:
     return name[: LONGEST_NAME - len(suffix)] + suffix
 
 
-def _describe(asset: Asset, info: Any) -> None:
-    asset.kind = info.kind
-    asset.media_type = info.media_type
+def _describe(asset: Asset, info: MediaInfo) -> None:
+    asset.kind = AssetKind.VIDEO if info.has_video else AssetKind.AUDIO
+    asset.media_type = _media_type(info)
     asset.duration = info.duration
-    asset.streams = [_stream(stream) for stream in info.streams]
+    asset.streams = [{name: value for name, value in s.items() if value not in (None, "")} for s in info.streams]
 
 
-def _stream(stream: Any) -> dict[str, Any]:
-    found = asdict(stream) if is_dataclass(stream) and not isinstance(stream, type) else dict(stream)
-    return {name: value for name, value in found.items() if value not in (None, "")}
+def _media_type(info: MediaInfo) -> str:
+    """By what ffprobe calls the container, whatever the file's name says."""
+    names = info.container.split(",")
+    if "webm" in names and not {stream.get("codec") for stream in info.streams} <= WEBM_CODECS:
+        names.remove("webm")  # ffprobe calls every Matroska file both
+    for container, (video, audio) in MEDIA_TYPES.items():
+        if container in names:
+            return video if info.has_video else audio
+    return "application/octet-stream"

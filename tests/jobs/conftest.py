@@ -59,6 +59,7 @@ def make_job(make_asset: Callable[..., Asset]) -> Callable[..., Job]:
                 **fields,
             },
         )
+        job.logs_key = f"jobs/{job.pk}/log.jsonl"
         with new_job_scope(job) as scope:
             common = {"job": scope.job, "owner": owner, "queue": "cpu"}
             StageRun.objects.bulk_create(

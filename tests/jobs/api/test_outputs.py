@@ -82,7 +82,7 @@ def test_playback_gives_an_address_that_plays_without_a_key(
 def test_logs_are_json_lines(user: Any, make_job: Any, end: Any, api: Any) -> None:
     job = make_job(user)
     end(job)
-    storage.put_bytes(job.logs_key or f"jobs/{job.pk}/log/1.jsonl", b'{"event": "a"}\n{"event": "b"}\n')
+    storage.put_bytes(job.logs_key, b'{"event": "a"}\n{"event": "b"}\n')
     answer = api(user).get(f"{URL}/{job.pk}/logs")
     assert answer["Content-Type"] == "application/jsonl"
     assert [json.loads(line)["event"] for line in body(answer).splitlines()] == ["a", "b"]

@@ -15,7 +15,10 @@ from media_pipeline.tools.audio import EMPTY, read_wav, trimmed, write_wav
 from media_pipeline.tools.process import Limits, run
 from media_pipeline.tools.speech_text import plain, speakable
 
-HOW_TO_GET = "espeak-ng is not installed. On Debian: apt install espeak-ng; Fedora: dnf install espeak-ng; macOS: brew install espeak-ng"
+HOW_TO_GET = (
+    "espeak-ng is not installed. On Debian: apt install espeak-ng; on Fedora: dnf install espeak-ng; "
+    "on macOS: brew install espeak-ng"
+)
 
 NATURAL_WPM = 175
 SLOWEST, FASTEST = 0.85, 1.5
@@ -78,7 +81,7 @@ class Espeak(TtsProvider):
 def words_per_minute(speed: float) -> int:
     """espeak-ng's own measure of speed for a factor, which is held within what it can do well."""
     factor = min(FASTEST, max(SLOWEST, speed))
-    return round(NATURAL_WPM * factor**CURVE)
+    return round(NATURAL_WPM * float(factor**CURVE))
 
 
 def voice_for(language: str, voice: str) -> str:

@@ -1,19 +1,20 @@
 """The dub: lines at their places over the ducked original, at the wanted loudness.
 
 Two passes: the first renders in blocks and measures, the second brings the loudness to its target, keeps the peaks
-below the ceiling and encodes. The encoded file is measured; if it misses, it is encoded once more with what was learned.
+below the ceiling and encodes. The encoded file is measured by ffmpeg; if it misses, it is encoded once more with what
+was learned.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import log10
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from media_pipeline import languages
 from media_pipeline.contract import (
     ArtifactType,
     BaseStage,
@@ -23,48 +24,47 @@ from media_pipeline.contract import (
     StageContext,
     StageResult,
 )
-from media_pipeline.segments import Fit, Segment, read_segments, write_segments
-from media_pipeline.tools import ebur128, pcm
-from media_pipeline.tools.ducking import Envelope
-from media_pipeline.tools.ebur128 import Measured
+from media_pipeline.segments import Fit, Segment, read_segments
+from media_pipeline.tools import dubmix, loudness
+from media_pipeline.tools.dubmix import Ducking, PlacedLine, Span
 from media_pipeline.tools.fit import Spoken, place
-from media_pipeline.tools.process import Limits, run, spawn
+from media_pipeline.tools.loudness import RATE, Loudness, Programme
 
-RATE = 48_000
-BLOCK = 4 * RATE
-LINE_RMS = 0.1
-"""Each line is brought to -20 dBFS RMS, so that engines and voices sound alike loud."""
-LINE_PEAK = 0.9
-HEADROOM = 0.5
-"""The intermediate is 16 bit; a line over a loud original must not clip there."""
-CEILING_DB = -2.0
-"""Of the samples; true peaks and the AAC encoder add up to 1 dB."""
+CEILING_DBTP = -2.0
+"""Before encoding: AAC lets peaks grow by up to about 1 dB."""
 HIGHEST_TRUE_PEAK = -1.0
-TOLERANCE_LU = 0.5
-BITRATE = "160k"
+NEAR_ENOUGH_LU = 0.5
+VOICE_GAIN_DB = (-12.0, 20.0)
+AUDIBLE_DBFS = -55.0
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedLine:
-    """A line of the index with its place in the film."""
+class _Dub:
+    """A dub before it is rendered: lines of the voice index with their places, by id."""
 
-    index: dict[str, Any]
-    fit: Fit
+    lines: dict[str, dict[str, Any]]
+    fits: dict[str, Fit]
+
+    def placed(self, files: dict[str, Path]) -> list[PlacedLine]:
+        """For the render, in order of time."""
+        return [
+            PlacedLine(fit.start, files[line["file"]], line["offset"], line["samples"], line["rate"])
+            for line, fit in ((self.lines[id], fit) for id, fit in self.fits.items())
+        ]
 
 
 class Mix(BaseStage):
     """One run a language, streamed: memory does not grow with the film."""
 
     name = "mix"
-    version = 1
     scope = Scope.TARGET
     consumes = (
         ArtifactType.BED,
         ArtifactType.PROBE,
         ArtifactType.SEGMENTS,
+        ArtifactType.VOICE,
         ArtifactType.VOICE_INDEX,
     )
-    optional = (ArtifactType.VOICE,)
     produces = (ArtifactType.DUB, ArtifactType.DUBBED_SEGMENTS)
     params = ("loudness", "ducking_db")
     deadline = Deadline(fixed=300, per_media_second=2)
@@ -72,169 +72,117 @@ class Mix(BaseStage):
     def run(self, ctx: StageContext) -> StageResult:
         film = float(ctx.facts("probe")["duration"])
         segments = read_segments(ctx.input(ArtifactType.SEGMENTS).path)
-        lines = _placed(ctx, segments, film)
-        rendered, measured = _render(ctx, lines, film)
-        target = float(ctx.params.get("loudness", -16))
-        dub = ctx.work / f"dub.{ctx.language}.m4a"
-        reached = _finish(ctx, rendered, dub, measured, target=target, film=film)
-        rendered.unlink()
-        fits = {line.index["id"]: line.fit for line in lines}
+        dub = _arranged(ctx, segments, film)
+        raw = ctx.work / "mix.f32"
+        programme = _render(ctx, dub, segments, raw, film)
+        target = float(ctx.params.get("loudness") or -16)
+        out = ctx.work / f"dub.{ctx.language}.m4a"
+        reached = _mastered(ctx, programme, raw, out, target)
+        raw.unlink()
+        facts = _facts(dub.fits.values(), reached, target)
         dubbed = ctx.work / f"segments.{ctx.language}.json"
-        write_segments(dubbed, [_dubbed(s, fits.get(s.id)) for s in segments], language=ctx.language)
+        _write_dubbed(dubbed, ctx.language, [_dubbed(segment, dub.fits.get(segment.id)) for segment in segments], facts)
         return StageResult(
             [
-                Produced(dub.name, dub, ArtifactType.DUB, "audio/mp4"),
+                Produced(out.name, out, ArtifactType.DUB, "audio/mp4"),
                 Produced(dubbed.name, dubbed, ArtifactType.DUBBED_SEGMENTS, "application/json"),
             ],
-            {
-                "lufs": reached.lufs,
-                "true_peak_dbtp": reached.true_peak,
-                "duration": film,
-                "lines": len(lines),
-                "overflows": sum(line.fit.verdict == "overflow" for line in lines),
-                "max_speed": max((line.fit.speed for line in lines), default=1.0),
-            },
+            facts,
+            warnings=_warnings(dub.fits.values(), ctx.language, film),
         )
 
 
-def _placed(ctx: StageContext, segments: Sequence[Segment], film: float) -> list[PlacedLine]:
+def _arranged(ctx: StageContext, segments: Sequence[Segment], film: float) -> _Dub:
     index = json.loads(ctx.input(ArtifactType.VOICE_INDEX).path.read_text(encoding="utf-8"))
-    spoken = {line["id"]: line for line in index["lines"] if line["samples"]}
-    with_voice = [s for s in segments if s.id in spoken]
-    lines = [spoken[s.id] for s in with_voice]
-    spoken_lines = [
-        Spoken(s.id, s.start, s.end, line["natural_seconds"], line["samples"] / line["sample_rate"])
-        for s, line in zip(with_voice, lines, strict=True)
+    lines = {line["id"]: line for line in index["lines"] if line["samples"]}
+    spoken = [
+        Spoken(s.id, s.start, s.end, lines[s.id]["fit"]["natural"], lines[s.id]["samples"] / lines[s.id]["rate"])
+        for s in segments
+        if s.id in lines
     ]
-    fits = place(spoken_lines, film_end=film)
-    return [PlacedLine(line, fit) for line, fit in zip(lines, fits, strict=True)]
+    fits = place(spoken, film_end=film)
+    return _Dub(lines, {line.id: fit for line, fit in zip(spoken, fits, strict=True)})
+
+
+def _render(ctx: StageContext, dub: _Dub, segments: Sequence[Segment], raw: Path, film: float) -> Programme:
+    bed = ctx.input(ArtifactType.BED).path
+    files = {file.name: file.path for file in ctx.inputs(ArtifactType.VOICE)}
+    original: list[Span] = [(s.start, s.end) for s in segments if s.id in dub.fits]
+    spans = [*original, *((fit.start, fit.start + fit.duration) for fit in dub.fits.values())]
+    return dubmix.render(
+        bed,
+        dub.placed(files),
+        voice_gain=10 ** (_voice_gain_db(ctx, dub, bed, original) / 20),
+        # The original speaker must not be heard beyond the end of a shorter line, so their time is ducked too.
+        ducking=Ducking(spans, float(ctx.params.get("ducking_db", -18.0))),
+        samples=round(film * RATE),
+        out=raw,
+        check=ctx.check_cancelled,
+        progress=lambda done, total: ctx.progress(0.6 * done, total, "samples"),
+    )
+
+
+def _voice_gain_db(ctx: StageContext, dub: _Dub, bed: Path, original: Sequence[Span]) -> float:
+    """What brings the new voice to the level of the speaker it replaces, so that music and effects keep theirs."""
+    power = sum(10 ** (dub.lines[id]["level"] / 10) * fit.duration for id, fit in dub.fits.items())
+    seconds = sum(fit.duration for fit in dub.fits.values())
+    if not seconds or power <= 0:
+        return 0.0
+    speaker = dubmix.level_within(bed, original, check=ctx.check_cancelled)
+    if speaker < AUDIBLE_DBFS:
+        return 0.0
+    voice = 10 * log10(power / seconds)
+    return min(VOICE_GAIN_DB[1], max(VOICE_GAIN_DB[0], speaker - voice))
+
+
+def _mastered(ctx: StageContext, programme: Programme, raw: Path, out: Path, target: float) -> Loudness:
+    """Encode to the target; once more if the result misses it. How loud the file is in the end."""
+    aim, ceiling = target, CEILING_DBTP
+    tagged = ["-metadata:s:a:0", f"language={languages.iso639_2(ctx.language)}"]
+    for last in (False, True):
+        mastering = loudness.master(programme, target=aim, ceiling=ceiling)
+        dubmix.encode(raw, out, mastering=mastering, metadata=tagged, check=ctx.check_cancelled)
+        reached = loudness.measure(out, check=ctx.check_cancelled)
+        missing = target - reached.integrated
+        excess = reached.true_peak - HIGHEST_TRUE_PEAK
+        if last or programme.silent or (abs(missing) <= NEAR_ENOUGH_LU and excess <= 0):
+            break
+        aim += missing
+        ceiling -= max(0.0, excess) + (0.3 if excess > 0 else 0.0)
+    return reached
+
+
+def _facts(fits: Iterable[Fit], reached: Loudness, target: float) -> dict[str, Any]:
+    fits = tuple(fits)
+    verdicts = [fit.verdict for fit in fits]
+    silent = reached.integrated == float("-inf")
+    return {
+        "lines": len(fits),
+        "verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
+        "max_speed": max((fit.speed for fit in fits), default=1.0),
+        "overflow_seconds": round(sum(fit.overflow for fit in fits), 3),
+        "target_lufs": target,
+        "lufs": None if silent else reached.integrated,
+        "true_peak_dbtp": None if reached.true_peak == float("-inf") else reached.true_peak,
+        "duration": round(reached.seconds, 3),
+    }
+
+
+def _warnings(fits: Iterable[Fit], language: str, film: float) -> list[str]:
+    beyond = sum(fit.start + fit.duration > film + 0.001 for fit in fits)
+    if not beyond:
+        return []
+    return [f"{language}: {beyond} lines run past the end of the film, where the dub ends."]
 
 
 def _dubbed(segment: Segment, fit: Fit | None) -> Segment:
     if fit is None:
         return segment
-    marks = tuple(mark for mark in ("squeezed", "overflow") if fit.verdict == mark)
+    marks = [mark for mark in ("squeezed", "overflow") if fit.verdict == mark]
     return segment.with_(fit=fit, flags=(*segment.flags, *marks))
 
 
-def _render(ctx: StageContext, lines: Sequence[PlacedLine], film: float) -> tuple[Path, Measured]:
-    """Mix block by block into a 16-bit WAV, measured on the way."""
-    path = ctx.work / "mix.wav"
-    spans = [(line.fit.start, line.fit.start + line.fit.duration) for line in lines]
-    envelope = Envelope(spans, float(ctx.params.get("ducking_db", -18.0)))
-    voices = _Voices(ctx, lines)
-    total = round(film * RATE)
-    with spawn(_measuring(path), limits=Limits(seconds=4 * 3600), check=ctx.check_cancelled, feed=True) as ffmpeg:
-        at = 0
-        for bed in _bed(ctx, total):
-            mixed = bed * envelope.gains(at / RATE, len(bed), RATE)[:, None]
-            mixed += voices.block(at, len(bed))[:, None]
-            np.clip(mixed * HEADROOM, -1.0, 1.0, out=mixed)
-            ffmpeg.write((mixed * 32767).astype("<i2").tobytes())
-            at += len(bed)
-            ctx.progress(0.6 * at, total, "samples")
-    return path, ebur128.parse(ffmpeg.stderr)
-
-
-def _measuring(path: Path) -> list[str]:
-    return [
-        *("ffmpeg", "-nostdin", "-hide_banner", "-nostats", "-f", "s16le", "-ar", str(RATE), "-ac", "2"),
-        *("-i", "pipe:0", "-af", "ebur128=framelog=quiet", "-c:a", "pcm_s16le", "-rf64", "auto", "-y", str(path)),
-    ]
-
-
-def _bed(ctx: StageContext, total: int) -> Iterator[pcm.Samples]:
-    """The original in blocks, cut or filled with silence to exactly ``total`` samples."""
-    left = total
-    source = ctx.input(ArtifactType.BED).path
-    for block in pcm.stream(source, rate=RATE, channels=2, block=BLOCK, check=ctx.check_cancelled):
-        if left <= 0:
-            return
-        yield block[:left]
-        left -= len(block)
-    while left > 0:
-        yield np.zeros((min(left, BLOCK), 2), np.float32)
-        left -= BLOCK
-
-
-class _Voices:
-    """The lines at their places, decoded in order as the render comes to them."""
-
-    def __init__(self, ctx: StageContext, lines: Sequence[PlacedLine]) -> None:
-        self._ctx = ctx
-        self._coming = iter(_decoded(ctx, lines))
-        self._next = next(self._coming, None)
-        self._sounding: list[tuple[int, pcm.Samples]] = []
-
-    def block(self, at: int, count: int) -> pcm.Samples:
-        """The voices' sum from sample ``at`` on."""
-        while self._next is not None and self._next[0] < at + count:
-            self._sounding.append(self._next)
-            self._next = next(self._coming, None)
-        out = np.zeros(count, np.float32)
-        for start, samples in self._sounding:
-            first, last = max(start, at), min(start + len(samples), at + count)
-            out[first - at : last - at] += samples[first - start : last - start]
-        self._sounding = [(start, s) for start, s in self._sounding if start + len(s) > at + count]
-        return out
-
-
-def _decoded(ctx: StageContext, lines: Sequence[PlacedLine]) -> Iterator[tuple[int, pcm.Samples]]:
-    """Start sample and samples of each line at 48 kHz, levelled; each voice file is decoded once, as a stream."""
-    files = {file.name: file.path for file in ctx.inputs(ArtifactType.VOICE)}
-    for name in dict.fromkeys(line.index["file"] for line in lines):
-        mine = [line for line in lines if line.index["file"] == name]
-        source = pcm.stream(files[name], rate=RATE, block=RATE, check=ctx.check_cancelled)
-        buffer, begins = np.zeros(0, np.float32), 0
-        for line in mine:
-            scale = RATE / line.index["sample_rate"]
-            first = round(line.index["offset_samples"] * scale)
-            last = round((line.index["offset_samples"] + line.index["samples"]) * scale)
-            while begins + len(buffer) < last and (more := next(source, None)) is not None:
-                buffer = np.concatenate([buffer, more])
-            yield round(line.fit.start * RATE), _levelled(buffer[first - begins : last - begins])
-            buffer, begins = buffer[first - begins :], first
-        for _ in source:  # a few samples of rounding; the decoder ends in order
-            pass
-
-
-def _levelled(samples: pcm.Samples) -> pcm.Samples:
-    if not len(samples):
-        return samples
-    rms = float(np.sqrt(np.mean(samples**2)))
-    peak = float(np.abs(samples).max())
-    if rms < 1e-5:
-        return samples
-    return (samples * min(LINE_RMS / rms, LINE_PEAK / peak)).astype(np.float32)
-
-
-def _finish(
-    ctx: StageContext, rendered: Path, dub: Path, measured: Measured, *, target: float, film: float
-) -> Measured:
-    """Bring to the target and encode; once more if the result misses it."""
-    if measured.silent:
-        _encode(ctx, rendered, dub, gain=0.0, ceiling=CEILING_DB, film=film)
-        return ebur128.measure(dub, check=ctx.check_cancelled)
-    gain, ceiling = target - measured.lufs, CEILING_DB
-    _encode(ctx, rendered, dub, gain=gain, ceiling=ceiling, film=film)
-    reached = ebur128.measure(dub, check=ctx.check_cancelled)
-    too_high = max(0.0, (reached.true_peak or 0.0) - HIGHEST_TRUE_PEAK)
-    if abs(reached.lufs - target) > TOLERANCE_LU or too_high:
-        again = gain + (target - reached.lufs)
-        _encode(ctx, rendered, dub, gain=again, ceiling=ceiling - (too_high + 0.3 if too_high else 0.0), film=film)
-        reached = ebur128.measure(dub, check=ctx.check_cancelled)
-    return reached
-
-
-def _encode(ctx: StageContext, rendered: Path, dub: Path, *, gain: float, ceiling: float, film: float) -> None:
-    limit = 10 ** (ceiling / 20)
-    run(
-        [
-            *("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-i", str(rendered)),
-            *("-af", f"volume={gain:.2f}dB,alimiter=limit={limit:.4f}:attack=5:release=60:level=false"),
-            *("-t", f"{film:.3f}", "-ar", str(RATE), "-ac", "2", "-c:a", "aac", "-b:a", BITRATE),
-            *("-movflags", "+faststart", "-y", str(dub)),
-        ],
-        limits=Limits(seconds=4 * 3600),
-        check=ctx.check_cancelled,
-    )
+def _write_dubbed(path: Path, language: str, segments: Sequence[Segment], dub: dict[str, Any]) -> None:
+    """As ``write_segments``, and what was measured of the whole dub under ``dub``: the checks read it from there."""
+    payload = {"language": language, "dub": dub, "segments": [segment.to_json() for segment in segments]}
+    path.write_text(json.dumps(payload, ensure_ascii=False, indent=1), encoding="utf-8")

@@ -1,16 +1,15 @@
-"""Speech for translated segments: spoken unhurried, measured, and spoken again only where the slot asks for it."""
+"""Speech for the translated lines: at natural speed first, again faster where a line does not fit its time."""
 
 from __future__ import annotations
 
 import json
 import time
-import wave
-from collections.abc import Sequence
-from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
+from media_pipeline import languages
 from media_pipeline.contract import (
     ArtifactType,
     BaseStage,
@@ -22,27 +21,38 @@ from media_pipeline.contract import (
     StageContext,
     StageResult,
 )
-from media_pipeline.errors import ProviderFailed
 from media_pipeline.providers.base import Line, TtsProvider
-from media_pipeline.segments import Segment, read_segments
+from media_pipeline.segments import Fit, Segment, read_segments
+from media_pipeline.tools import fit
+from media_pipeline.tools.audio import EMPTY, Speech, level_dbfs, read_wav, write_flac
 from media_pipeline.tools.digests import piece_digest
-from media_pipeline.tools.fit import slots, wanted_speed
+from media_pipeline.tools.speech_text import speakable
 
-SHARD_SEGMENTS = 32
-SPEED_STEP = 0.01
+SHARD_LINES = 32
+CORRECTIONS = 2
+"""How often a line is spoken again when the voice did not get as fast as it was asked to."""
+NEAR_ENOUGH = 0.015
+DEFAULT_RATE = 24_000
+GUARD_SECONDS = 0.02
+"""Silence between lines in the file, so that resampling does not carry one into the next."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """A line as WAV bytes (mono, 16 bit), with the seconds that it takes unhurried."""
+class Take:
+    """A line as spoken: 16-bit samples, their rate, and the speed that was asked for."""
 
-    wav: bytes
-    natural: float
-    speed: float
+    samples: Speech
+    rate: int
+    asked: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.samples) / self.rate
 
 
 class Tts(BaseStage):
-    """Each shard writes its lines end to end into one file, and an index of them."""
+    """One take per segment; where each stands is in ``voice.<lang>.json``."""
 
     name = "tts"
     scope = Scope.TARGET
@@ -50,170 +60,201 @@ class Tts(BaseStage):
     produces = (ArtifactType.VOICE, ArtifactType.VOICE_INDEX)
     uses = ("tts",)
     params = ("tts_provider", "voices", "max_speed")
-    deadline = Deadline(fixed=300, per_media_second=5)
+    deadline = Deadline(fixed=300, per_media_second=4)
 
     def shards(self, request: ShardRequest) -> tuple[Shard, ...]:
         facts = request.facts.get("mt", {})
-        count, seconds = facts.get("segments", 0), facts.get("speech_seconds", 0.0)
-        starts = range(0, count, SHARD_SEGMENTS)
+        count, seconds = int(facts.get("segments", 0)), float(facts.get("speech_seconds", 0.0))
+        shards = -(-count // SHARD_LINES)
+        edges = [round(index * count / shards) for index in range(shards + 1)] if shards else []
         return tuple(
-            Shard(index, {"from": at, "to": min(count, at + SHARD_SEGMENTS)}, round(seconds / len(starts), 3))
-            for index, at in enumerate(starts, 1)
+            Shard(index, {"from": first, "to": last}, round(seconds * (last - first) / count, 3))
+            for index, (first, last) in enumerate(pairwise(edges), 1)
         )
 
     def run(self, ctx: StageContext) -> StageResult:
-        segments = read_segments(ctx.input(ArtifactType.SEGMENTS).path)
-        first, last = (ctx.shard.spec["from"], ctx.shard.spec["to"]) if ctx.shard else (0, len(segments))
+        segments = read_segments(ctx.input(ArtifactType.SEGMENTS, language=ctx.language).path)
+        first, last, index = 0, len(segments), 0
+        if ctx.shard is not None:
+            first, last, index = ctx.shard.spec["from"], ctx.shard.spec["to"], ctx.shard.index
+        film_end = float(ctx.facts("probe")["duration"])
+        following = segments[last].start if last < len(segments) else film_end
+        session = _Session(ctx, segments[first:last], following)
         began = time.monotonic()
-        provider = ctx.router.tts(ctx.language) if segments else None
-        voice = ctx.params.get("voices", {}).get(ctx.language, "")
-        speaker = _Speaker(ctx, provider, voice)
-        spoken = speaker.speak(segments, first, last, float(ctx.facts("probe").get("duration", 0.0)))
-        index = _write_voice(ctx, segments[first:last], spoken)
-        usage = {
-            "characters": sum(len(s.text) for s in segments[first:last]),
-            "engine_ms": round((time.monotonic() - began) * 1000),
-            "audio_seconds": round(sum(line["samples"] / line["sample_rate"] for line in index["lines"]), 3),
-        }
-        facts = {"lines": last - first, "voice": voice, "cached_lines": speaker.cached}
-        return _result(ctx, index, facts, provider.id if provider else "", usage, with_voice=bool(index["lines"]))
+        takes = session.speak()
+        engine_ms = round((time.monotonic() - began) * 1000)
+        return _written(session, takes, index, engine_ms)
 
     def join(self, ctx: StageContext) -> StageResult:
-        indexes = [json.loads(part.path.read_text(encoding="utf-8")) for part in ctx.inputs(ArtifactType.VOICE_INDEX)]
-        whole = {"language": ctx.language, "lines": [line for index in indexes for line in index["lines"]]}
+        parts = [json.loads(file.path.read_text("utf-8")) for file in ctx.inputs(ArtifactType.VOICE_INDEX)]
+        whole = {**parts[0], "lines": [line for part in parts for line in part["lines"]]}
         results = ctx.shard_results()
-        facts = {
-            "lines": len(whole["lines"]),
-            "voice": results[0].facts.get("voice", ""),
-            "cached_lines": sum(int(result.facts.get("cached_lines", 0)) for result in results),
-        }
-        return _result(ctx, whole, facts, results[0].provider, {}, with_voice=False)
+        cached = sum(int(result.facts.get("cached_lines", 0)) for result in results)
+        warnings = tuple(dict.fromkeys(text for result in results for text in result.warnings))
+        return StageResult([_index_file(ctx, 0, whole)], _facts(whole, cached), parts[0]["provider"], warnings)
 
 
-class _Speaker:
-    """Speaks the lines of one shard."""
+class _Session:
+    """The lines of one run and how they get spoken."""
 
-    def __init__(self, ctx: StageContext, provider: TtsProvider | None, voice: str) -> None:
-        self._ctx = ctx
-        self._provider = provider
-        self._voice = voice
+    def __init__(self, ctx: StageContext, segments: Sequence[Segment], following: float) -> None:
+        self.ctx = ctx
+        self.segments = segments
+        self.following = following
+        self.most = float(ctx.params.get("max_speed") or 1.4)
+        self.voice = _voice(ctx)
+        self.provider: TtsProvider | None = None
         self.cached = 0
+        self.characters = 0
 
-    def speak(self, segments: Sequence[Segment], first: int, last: int, film: float) -> list[Spoken]:
-        """The lines from ``first`` to before ``last``, each at the speed that its slot asks for."""
-        mine = segments[first:last]
-        natural = self._wavs([Line(segment.text) for segment in mine])
-        starts, ends = [s.start for s in segments], [s.end for s in segments]
-        room = slots(starts, ends, film or (ends[-1] if ends else 0.0))[first:last]
-        limit = float(self._ctx.params.get("max_speed", 1.4))
-        seconds = [_seconds(wav) for wav in natural]
-        speeds = [
-            wanted_speed(length, slot, max_speed=limit) for length, slot in zip(seconds, room, strict=True)
+    def speak(self) -> list[Take]:
+        """A take for each segment; silence where there is nothing to say."""
+        spoken = [index for index, segment in enumerate(self.segments) if speakable(segment.text)]
+        silence = Take(EMPTY, DEFAULT_RATE, 1.0)
+        takes = [silence] * len(self.segments)
+        if not spoken:
+            return takes
+        self.provider = self.ctx.router.tts(self.ctx.language)
+        self.characters = sum(len(self.segments[index].text) for index in spoken)
+        for index, take in self._take({index: 1.0 for index in spoken}):
+            takes[index] = take
+        self.natural = [take.seconds for take in takes]
+        for _ in range(1 + CORRECTIONS):
+            faster = self._asked_again(takes)
+            if not faster:
+                break
+            for index, take in self._take(faster):
+                takes[index] = take
+        return takes
+
+    def fits(self, takes: Sequence[Take]) -> tuple[Fit, ...]:
+        """Where the lines would go if these were all there are; the mix places them for good."""
+        natural = self.natural if self.provider else [0.0] * len(takes)
+        lines = [
+            fit.Spoken(segment.id, segment.start, segment.end, seconds, take.seconds)
+            for segment, seconds, take in zip(self.segments, natural, takes, strict=True)
         ]
-        hurried = [n for n, speed in enumerate(speeds) if speed > 1 + SPEED_STEP]
-        # A little faster than asked: engines round their pace.
-        lines = [Line(mine[n].text, _stepped(speeds[n])) for n in hurried]
-        faster = dict(zip(hurried, self._wavs(lines), strict=True))
-        return [
-            Spoken(faster.get(n, wav), seconds[n], seconds[n] / (_seconds(faster[n]) or 1.0) if n in faster else 1.0)
-            for n, wav in enumerate(natural)
+        return fit.place(lines, film_end=self.following)
+
+    def _asked_again(self, takes: Sequence[Take]) -> dict[int, float]:
+        """Speeds for the lines that are not yet as fast as they must be (or too fast by far)."""
+        assert self.provider is not None  # noqa: S101
+        lines = [
+            fit.Line(segment.id, segment.start, segment.end, seconds)
+            for segment, seconds in zip(self.segments, self.natural, strict=True)
         ]
+        wishes = fit.wishes(lines, following=self.following, most=self.most)
+        slowest, fastest = self.provider.capabilities().speed
+        again = {}
+        for index, (take, wish) in enumerate(zip(takes, wishes, strict=True)):
+            if not take.seconds:
+                continue
+            reached = self.natural[index] / take.seconds
+            off = wish.speed / reached
+            too_fast = reached > fit.MOST_SPEED or (off < 1 - 5 * NEAR_ENOUGH and take.asked > 1)
+            if off <= 1 + NEAR_ENOUGH and not too_fast:
+                continue
+            speed = round(min(fastest, max(slowest, 1.0, take.asked * off)), 2)
+            if speed != take.asked:
+                again[index] = speed
+        return again
 
-    def _wavs(self, lines: Sequence[Line]) -> list[bytes]:
-        """Each line's audio, from the pieces where it was spoken before."""
-        if self._provider is None or not lines:
-            return []
-        ctx, provider = self._ctx, self._provider
-        how = {"voice": self._voice, "language": ctx.language}
-        digests = [piece_digest("tts", provider, text=line.text, speed=line.speed, **how) for line in lines]
-        known = ctx.pieces.get_many(digests)
-        self.cached += sum(digest in known for digest in digests)
-        missing = {digest: line for digest, line in zip(digests, lines, strict=True) if digest not in known}
-        size = max(1, provider.capabilities().batch_size)
-        for at in range(0, len(missing), size):
-            ctx.check_cancelled()
-            batch = dict(list(missing.items())[at : at + size])
-            fresh = self._ask(provider, batch)
-            ctx.pieces.put_many(fresh)
-            known |= fresh
-            ctx.progress(min(at + size, len(missing)), len(missing), "lines")
-        return [known[digest] for digest in digests]
+    def _take(self, speeds: dict[int, float]) -> Iterator[tuple[int, Take]]:
+        """Takes of some lines, from the pieces where they were spoken before."""
+        assert self.provider is not None  # noqa: S101
+        digests = {index: self._digest(index, speed) for index, speed in speeds.items()}
+        known = self.ctx.pieces.get_many(sorted(set(digests.values())))
+        missing = {digest: index for index, digest in digests.items() if digest not in known}
+        self.cached += sum(speeds[index] == 1.0 and digest in known for index, digest in digests.items())
+        known |= self._synthesized({digest: (index, speeds[index]) for digest, index in missing.items()})
+        for index, digest in digests.items():
+            samples, rate = read_wav(known[digest])
+            yield index, Take(samples, rate, speeds[index])
+        self.ctx.progress(len(digests), len(self.segments), "lines")
 
-    def _ask(self, provider: TtsProvider, batch: dict[str, Line]) -> dict[str, bytes]:
-        out = self._ctx.work / "lines"
-        out.mkdir(exist_ok=True)
-        paths = provider.synthesize(
-            list(batch.values()),
-            language=self._ctx.language,
-            voice=self._voice,
-            out=out,
-            check=self._ctx.check_cancelled,
-        )
-        if len(paths) != len(batch):
-            raise ProviderFailed(f"{provider.id} spoke {len(paths)} of {len(batch)} lines.")
-        made = {digest: path.read_bytes() for digest, path in zip(batch, paths, strict=True)}
-        for path in paths:
-            path.unlink(missing_ok=True)
+    def _synthesized(self, missing: dict[str, tuple[int, float]]) -> dict[str, bytes]:
+        assert self.provider is not None  # noqa: S101
+        made: dict[str, bytes] = {}
+        size = max(1, self.provider.capabilities().batch_size)
+        digests = list(missing)
+        for at in range(0, len(digests), size):
+            self.ctx.check_cancelled()
+            batch = digests[at : at + size]
+            out = self.ctx.work / f"take-{len(made)}-{at}"
+            out.mkdir(exist_ok=True)
+            lines = [Line(self.segments[index].text, speed) for index, speed in (missing[d] for d in batch)]
+            paths = self.provider.synthesize(
+                lines, language=self.ctx.language, voice=self.voice, out=out, check=self.ctx.check_cancelled
+            )
+            fresh = {digest: path.read_bytes() for digest, path in zip(batch, paths, strict=True)}
+            for path in paths:
+                path.unlink()
+            self.ctx.pieces.put_many(fresh)
+            made |= fresh
         return made
 
-
-def _stepped(speed: float) -> float:
-    return round(min(1.5, speed + SPEED_STEP), 2)
-
-
-def _seconds(wav: bytes) -> float:
-    with wave.open(BytesIO(wav), "rb") as audio:
-        return audio.getnframes() / audio.getframerate()
+    def _digest(self, index: int, speed: float) -> str:
+        assert self.provider is not None  # noqa: S101
+        text = self.segments[index].text
+        language = [self.ctx.language, self.voice]
+        return piece_digest("tts", self.provider, language=language, text=text, speed=f"{speed:.2f}")
 
 
-def _write_voice(ctx: StageContext, segments: Sequence[Segment], spoken: Sequence[Spoken]) -> dict[str, Any]:
-    """One WAV with all lines, and the index of where each stands in it."""
-    name = f"voice.{ctx.language}.{ctx.shard.index if ctx.shard else 1:04d}.wav"
-    lines: list[dict[str, Any]] = []
+def _voice(ctx: StageContext) -> str:
+    """The voice that the job asked for in this language, or in the language without its region."""
+    voices = ctx.params.get("voices") or {}
+    return str(voices.get(ctx.language) or voices.get(languages.primary(ctx.language)) or "")
+
+
+def _written(session: _Session, takes: Sequence[Take], index: int, engine_ms: int) -> StageResult:
+    """Lines end to end in one FLAC, and where they are."""
+    ctx = session.ctx
+    name = f"voice.{ctx.language}.{index:04d}.flac"
     path = ctx.work / name
-    out: wave.Wave_write | None = None
-    at = 0
-    for segment, line in zip(segments, spoken, strict=True):
-        with wave.open(BytesIO(line.wav), "rb") as audio:
-            rate, frames = audio.getframerate(), audio.readframes(audio.getnframes())
-        if out is None:
-            out = wave.open(str(path), "wb")  # noqa: SIM115 - its rate is known only now; closed below
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(rate)
-        samples = len(frames) // 2
-        out.writeframes(frames)
+    rate = next((take.rate for take in takes if take.seconds), DEFAULT_RATE)
+    guard = EMPTY.copy()
+    guard.resize(round(GUARD_SECONDS * rate))
+    lines: list[dict[str, Any]] = []
+    at = len(guard)
+    for segment, take, fitted in zip(session.segments, takes, session.fits(takes), strict=True):
         lines.append(
             {
                 "id": segment.id,
                 "file": name,
-                "offset_samples": at,
-                "samples": samples,
-                "sample_rate": rate,
-                "natural_seconds": round(line.natural, 4),
-                "speed": round(line.speed, 4),
+                "offset": at,
+                "samples": len(take.samples),
+                "rate": rate,
+                "level": round(level_dbfs(take.samples), 1),
+                "fit": asdict(fitted),
             }
         )
-        at += samples
-    if out is not None:
-        out.close()
-    return {"language": ctx.language, "lines": lines}
+        at += len(take.samples) + len(guard)
+    pieces = [guard, *(part for take in takes for part in (take.samples, guard))]
+    write_flac(path, pieces, rate, check=ctx.check_cancelled)
+    provider = session.provider.id if session.provider else ""
+    whole = {"language": ctx.language, "provider": provider, "voice": session.voice, "lines": lines}
+    usage = {
+        "characters": session.characters,
+        "engine_ms": engine_ms,
+        "audio_seconds": round(sum(take.seconds for take in takes), 3),
+    }
+    made = Produced(name, path, ArtifactType.VOICE, "audio/flac", public=False)
+    facts = {**_facts(whole, session.cached), "characters": session.characters}
+    return StageResult([made, _index_file(ctx, index, whole)], facts, provider=provider, usage=usage)
 
 
-def _result(
-    ctx: StageContext,
-    index: dict[str, Any],
-    facts: dict[str, Any],
-    provider: str,
-    usage: dict[str, float],
-    *,
-    with_voice: bool,
-) -> StageResult:
-    part = f".{ctx.shard.index:04d}" if ctx.shard else ""
-    path: Path = ctx.work / f"voice.{ctx.language}{part}.json"
-    path.write_text(json.dumps(index), encoding="utf-8")
-    made = [Produced(path.name, path, ArtifactType.VOICE_INDEX, "application/json", public=False)]
-    if with_voice:
-        voice = ctx.work / index["lines"][0]["file"]
-        made.append(Produced(voice.name, voice, ArtifactType.VOICE, "audio/wav", public=False))
-    return StageResult(made, facts, provider=provider, usage=usage)
+def _index_file(ctx: StageContext, index: int, whole: dict[str, Any]) -> Produced:
+    name = f"voice.{ctx.language}.{index:04d}.json" if ctx.shard is not None else f"voice.{ctx.language}.json"
+    path = ctx.work / name
+    path.write_text(json.dumps(whole, ensure_ascii=False), encoding="utf-8")
+    return Produced(name, path, ArtifactType.VOICE_INDEX, "application/json", public=False)
+
+
+def _facts(whole: dict[str, Any], cached: int) -> dict[str, Any]:
+    verdicts = [line["fit"]["verdict"] for line in whole["lines"]]
+    return {
+        "lines": len(verdicts),
+        "voice": whole["voice"],
+        "cached_lines": cached,
+        "flags": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
+    }

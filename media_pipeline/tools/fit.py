@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Literal
 
 from media_pipeline.segments import Fit
@@ -130,36 +131,38 @@ def verdict(*, speed: float, duration: float, slot: float, overflow: float) -> V
 
 
 def _starts(wanted: Sequence[float], durations: Sequence[float], film_end: float) -> list[float]:
+    """In whole milliseconds, as they are written, so that rounding makes no overlap."""
+    lengths = [ceil(duration * 1000 - 1e-6) for duration in durations]
     starts = []
-    free_from = 0.0
-    for start, duration in zip(wanted, durations, strict=True):
-        starts.append(max(start, free_from))
-        free_from = starts[-1] + duration
-    latest = film_end
+    free_from = 0
+    for start, length in zip(wanted, lengths, strict=True):
+        starts.append(max(round(start * 1000), free_from))
+        free_from = starts[-1] + length
+    latest = floor(film_end * 1000)
     for index in range(len(starts) - 1, -1, -1):
-        if starts[index] + durations[index] <= latest:
+        if starts[index] + lengths[index] <= latest:
             break
-        starts[index] = max(0.0, latest - durations[index])
+        starts[index] = max(0, latest - lengths[index])
         latest = starts[index]
-    free_from = 0.0
-    for index, duration in enumerate(durations):
+    free_from = 0
+    for index, length in enumerate(lengths):
         # Only where there is more speech than film do these still collide: then the last ones run over.
         starts[index] = max(starts[index], free_from)
-        free_from = starts[index] + duration
-    return starts
+        free_from = starts[index] + length
+    return [start / 1000 for start in starts]
 
 
 def _judged(line: Spoken, start: float, after: float) -> Fit:
     slot = _slot(line.end, line.start, after)
-    beyond = start + line.duration - max(after, line.end if after <= line.start else after)
+    beyond = start + line.duration - after
     overflow = beyond if beyond > TOLERANCE and line.duration > 0 else 0.0
     speed = line.natural / line.duration if line.duration > 0 else 1.0
     return Fit(
         slot=round(slot, 3),
         natural=round(line.natural, 3),
         speed=round(speed, 3),
-        start=round(start, 3),
-        duration=round(line.duration, 3),
+        start=start,
+        duration=ceil(line.duration * 1000 - 1e-6) / 1000,
         verdict=verdict(speed=speed, duration=line.duration, slot=slot, overflow=overflow),
         overflow=round(overflow, 3),
     )

@@ -21,6 +21,7 @@ from media_pipeline.tools.process import Limits, run
 
 Signal = NDArray[np.float32]
 Curve = NDArray[np.float64]
+Peaks = NDArray[np.float32]
 
 RATE = 48_000
 STEP = 4_800
@@ -50,10 +51,11 @@ SILENCE_LUFS = -70.0
 
 @dataclass(frozen=True, slots=True)
 class Loudness:
-    """``integrated`` in LUFS (-inf for silence), ``true_peak`` in dBTP (-inf for silence)."""
+    """``integrated`` in LUFS (-inf for silence), ``true_peak`` in dBTP (-inf for silence), ``seconds`` of sound."""
 
     integrated: float
     true_peak: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,12 @@ class Programme:
     """What is kept of a rendered programme: mean squares a 100 ms step, summed over channels; peaks a 64 samples."""
 
     energy: Curve
-    peaks: Curve
+    peaks: Peaks
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing that BS.1770 would count."""
+        return integrated(self.energy) == float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ class Mastering:
     """A gain for all, and for each 64 samples a factor of at most 1 that keeps peaks below the ceiling."""
 
     gain: float
-    limiter: Curve
+    limiter: Peaks
     expected_lufs: float
 
     def gains(self, start: int, count: int) -> Signal:
@@ -88,7 +95,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._energy: list[Curve] = []
-        self._peaks: list[Curve] = []
+        self._peaks: list[Peaks] = []
         self._pending = np.zeros((0, 2), np.float32)
         self._before = np.zeros((TAPS, 2), np.float32)
         self._loudest = 0.0
@@ -111,8 +118,9 @@ class Meter:
             # A last step that is not full would be measured too quiet: BS.1770 leaves it out.
             self._energy[-1] = self._energy[-1][: count // STEP]
             self._peaks[-1] = self._peaks[-1][: -(-count // PEAK_STEP)]
-        empty = [np.zeros(0)]
-        return Programme(np.concatenate(self._energy or empty), np.concatenate(self._peaks or empty))
+        energy = np.concatenate(self._energy) if self._energy else np.zeros(0)
+        peaks = np.concatenate(self._peaks) if self._peaks else np.zeros(0, np.float32)
+        return Programme(energy, peaks)
 
     def _measure(self, block: Signal) -> None:
         whole = np.concatenate([self._before, block])
@@ -123,7 +131,7 @@ class Meter:
         self._energy.append(squares.mean(axis=2, dtype=np.float64).sum(axis=0))
         self._peaks.append(self._true_peaks(whole[TAPS - PEAK_STEP :]))
 
-    def _true_peaks(self, block: Signal) -> Curve:
+    def _true_peaks(self, block: Signal) -> Peaks:
         """Of all but the first PEAK_STEP samples, which are there for the filter to start from."""
         found = _step_peaks(block[PEAK_STEP:])
         self._loudest = max(self._loudest, float(found.max(initial=0.0)))
@@ -134,7 +142,7 @@ class Meter:
             taken = (steps[:, None] + 1) * PEAK_STEP + np.arange(1 - PHASE_TAPS, PEAK_STEP)
             windows = np.lib.stride_tricks.sliding_window_view(block[taken], PHASE_TAPS, axis=1)
             between = np.abs(windows @ _interpolator()).max(axis=(1, 2, 3))
-            # The filter looks six samples back, so a peak may count for the next step: the limiter's lookahead covers it.
+            # The filter looks six samples back: a peak may count for the next step, within the limiter's lookahead.
             peaks[steps] = np.maximum(found[steps], between)
         return peaks
 
@@ -162,10 +170,9 @@ def master(programme: Programme, *, target: float, ceiling: float) -> Mastering:
     if quiet == float("-inf"):
         return Mastering(1.0, _limiter(programme.peaks, limit), quiet)
     gain_db = min(MOST_GAIN_DB, target - quiet)
-    curve, reached = programme.peaks, quiet
     for _ in range(8):
         gain = 10 ** (gain_db / 20)
-        curve = _limiter(programme.peaks * gain, limit)
+        curve = _limiter(programme.peaks, limit / gain)
         reached = integrated(_limited(programme.energy, curve) * gain**2)
         missing = target - reached
         if abs(missing) < 0.02 or gain_db + missing > MOST_GAIN_DB:
@@ -182,42 +189,46 @@ def measure(path: Path, *, check: Check = no_check) -> Loudness:
     ]
     text = run(argv, limits=Limits(seconds=3600), check=check).stderr
     summary = text[text.rfind("Summary:") :]
-    values = [re.search(pattern, summary) for pattern in (r"I:\s+(\S+) LUFS", r"Peak:\s+(\S+) dBFS")]
-    if not all(values):
+    lufs, peak = (re.search(pattern, summary) for pattern in (r"I:\s+(\S+) LUFS", r"Peak:\s+(\S+) dBFS"))
+    ended = re.findall(r"time=(\d+):(\d+):([\d.]+)", text)
+    if lufs is None or peak is None or not ended:
         raise ToolFailed("ffmpeg reported no loudness.")
-    lufs, peak = (float(value.group(1)) for value in values if value)
-    return Loudness(lufs if lufs > SILENCE_LUFS else float("-inf"), peak)
+    level = float(lufs.group(1))
+    hours, minutes, seconds = ended[-1]
+    return Loudness(
+        integrated=level if level > SILENCE_LUFS else float("-inf"),
+        true_peak=float(peak.group(1)),
+        seconds=int(hours) * 3600 + int(minutes) * 60 + float(seconds),
+    )
 
 
 def _lufs(energy: Curve | float) -> Curve:
     return np.asarray(-0.691 + 10 * np.log10(np.maximum(energy, 1e-12)))
 
 
-def _limited(energy: Curve, curve: Curve) -> Curve:
+def _limited(energy: Curve, curve: Peaks) -> Curve:
     per_step = STEP // PEAK_STEP
-    padded = np.ones(len(energy) * per_step)
+    padded = np.ones(len(energy) * per_step, np.float32)
     padded[: min(len(curve), len(padded))] = curve[: len(padded)]
-    return energy * np.square(padded).reshape(-1, per_step).mean(axis=1)
+    limited: Curve = energy * np.square(padded).reshape(-1, per_step).mean(axis=1)
+    return limited
 
 
-def _limiter(peaks: Curve, limit: float) -> Curve:
-    needed = np.minimum(1.0, limit / np.maximum(peaks, 1e-9))
+def _limiter(peaks: Peaks, limit: float) -> Peaks:
+    needed = np.minimum(np.float32(1.0), np.float32(limit) / np.maximum(peaks, np.float32(1e-9)))
     if not needed.size or needed.min() >= 1.0:
-        return np.ones(len(needed))
-    lowest = _lowest_around(needed, LOOKAHEAD_STEPS)
+        return np.ones(len(needed), np.float32)
+    padded = np.pad(needed, LOOKAHEAD_STEPS, mode="edge")
+    lowest = np.lib.stride_tricks.sliding_window_view(padded, 2 * LOOKAHEAD_STEPS + 1).min(axis=1)
     # One step narrower than what was looked at, as samples are interpolated between steps: never above what is needed.
-    window = np.hanning(2 * LOOKAHEAD_STEPS + 1)
+    window = np.hanning(2 * LOOKAHEAD_STEPS + 1)[1:-1].astype(np.float32)
     padded = np.pad(lowest, LOOKAHEAD_STEPS - 1, mode="edge")
-    return np.convolve(padded, window[1:-1] / window.sum(), "valid")
+    return np.convolve(padded, window / window.sum(), "valid")
 
 
-def _lowest_around(values: Curve, radius: int) -> Curve:
-    padded = np.pad(values, radius, mode="edge")
-    return np.lib.stride_tricks.sliding_window_view(padded, 2 * radius + 1).min(axis=1)
-
-
-def _step_peaks(block: Signal) -> Curve:
-    return np.abs(block).reshape(-1, PEAK_STEP * 2).max(axis=1).astype(np.float64)
+def _step_peaks(block: Signal) -> Peaks:
+    found: Peaks = np.abs(block).reshape(-1, PEAK_STEP * 2).max(axis=1)
+    return found
 
 
 @cache
@@ -247,4 +258,5 @@ def _interpolator() -> Signal:
     window = np.kaiser(2 * 512 + 1, 5.0)
     shape = np.interp(distance / (PHASE_TAPS / 2), np.linspace(-1, 1, window.size), window)
     taps = np.sinc(distance) * shape
-    return (taps / taps.sum(axis=0)).astype(np.float32)
+    normed: Signal = (taps / taps.sum(axis=0)).astype(np.float32)
+    return normed

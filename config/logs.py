@@ -9,7 +9,9 @@ from typing import Any
 
 import structlog
 
-SECRETS = re.compile(r"(Api-Key|Bearer)\s+\S+|dgm_[A-Za-z0-9_]+|/media/v/[^/\s]+|X-Amz-[A-Za-z]+=[^&\s]+")
+SECRETS = re.compile(
+    r"(Api-Key|Bearer)\s+\S+|dgm_[A-Za-z0-9_]+|/media/v/[^/\s]+|\bticket=[^&\s\"]+|X-Amz-[A-Za-z]+=[^&\s]+"
+)
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

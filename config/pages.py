@@ -112,7 +112,7 @@ class KeysetPages(BasePagination):
         try:
             found = json.loads(base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)))
             edge = {"value": found["v"], "id": str(found["i"]), "back": bool(found["b"])}
-            if found["o"] != order:
+            if found["o"] != order or "\0" in str(edge):
                 raise ValueError(order)
         except (binascii.Error, ValueError, KeyError, TypeError) as error:
             raise _bad("cursor", "is not one of ours, or is of another order") from error

@@ -78,7 +78,7 @@ def api_key_authenticate(plain: str) -> ApiKey | None:
 
 def api_key_revoke(*, user: User, key_id: str) -> None:
     """End a key of this user, at once. Revoking twice is one revocation. Raises KeyNotFound."""
-    if not ApiKey.objects.filter(pk=key_id, user=user).exists():
+    if not key_id.isalnum() or not ApiKey.objects.filter(pk=key_id, user=user).exists():
         raise KeyNotFound
     ApiKey.objects.filter(pk=key_id, user=user, revoked_at=None).update(revoked_at=timezone.now())
 

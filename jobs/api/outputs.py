@@ -169,6 +169,8 @@ class JobSegmentsIn(JobView):
     )
     def get(self, request: Request, job_id: uuid.UUID, language: str) -> Response:
         """The segments in one of the target languages."""
+        if not language.isprintable():  # PostgreSQL takes no NUL
+            raise Http404
         return _segments(job_or_404(self, job_id), f"segments.{language}.json")
 
 

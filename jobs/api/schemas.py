@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from rest_framework import serializers
@@ -145,6 +146,16 @@ class JobSchema(serializers.Serializer[None]):
     links = LinksSchema()
 
 
+class ParamsField(serializers.DictField):
+    """An object. Refuses U+0000, which PostgreSQL's JSON cannot hold."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().to_internal_value(data)
+        if "\\u0000" in json.dumps(found):
+            raise serializers.ValidationError("Null characters are not allowed.")
+        return found
+
+
 class JobCreate(serializers.Serializer[None]):
     """An order. What may stand under ``params`` depends on ``kind``."""
 
@@ -154,7 +165,7 @@ class JobCreate(serializers.Serializer[None]):
     target_languages = serializers.ListField(child=serializers.CharField(max_length=16), max_length=100)
     title = serializers.CharField(max_length=255, allow_blank=True, default="")
     priority = serializers.ChoiceField(PRIORITIES, default=Priority.NORMAL.label)
-    params = serializers.DictField(default=dict)
+    params = ParamsField(default=dict)
 
 
 class JobPatch(serializers.Serializer[None]):
@@ -169,7 +180,7 @@ class JobRetry(serializers.Serializer[None]):
 
     resume_from = serializers.CharField(max_length=32, required=False, allow_null=True)
     languages = serializers.ListField(child=serializers.CharField(max_length=16), required=False, allow_null=True)
-    params = serializers.DictField(required=False, allow_null=True)
+    params = ParamsField(required=False, allow_null=True)
 
 
 class JobListQuery(serializers.Serializer[None]):

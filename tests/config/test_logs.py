@@ -8,7 +8,7 @@ import sys
 
 import structlog
 
-from config.logs import logging_config
+from config.logs import logging_config, redact
 
 
 def test_a_traceback_shows_no_values_of_variables() -> None:
@@ -25,3 +25,11 @@ def test_a_traceback_shows_no_values_of_variables() -> None:
     line = made.format(record)
     assert json.loads(line)["exception"][0]["exc_type"] == "ValueError"
     assert "hush-hush" not in line
+
+
+def test_tickets_keys_and_signed_addresses_are_taken_out() -> None:
+    for line in ("WebSocket /ws/jobs/1/?ticket=abc-DEF [accepted]", "Api-Key dgm_a_b", "GET /media/v/1.2.abc-DEF/x"):
+        shown = str(redact(None, "", {"event": line})["event"])
+        assert "[redacted]" in shown
+        assert "abc-DEF" not in shown
+        assert "dgm_" not in shown

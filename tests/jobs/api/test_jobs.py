@@ -228,3 +228,17 @@ def test_stats(user: Any, make_job: Any, end: Any, api: Any) -> None:
     assert found["by_kind"] == {"dub": 2}
     assert found["ended_last_24h"] == 1
     assert found["running_seconds"]["mean"] is not None
+
+
+def test_null_characters_are_refused_wherever_they_come(user: Any, make_job: Any, api: Any) -> None:
+    job, client = make_job(user), api(user)
+    order = {"kind": "dub", "target_languages": ["es"], "params": {"voices": {"es": "a\0"}}}
+    assert client.post(URL, order, "application/json").json()["errors"][0]["pointer"] == "/params"
+    assert client.get(f"{URL}?q=%00").status_code == 422
+    assert client.get(f"{URL}/{job.pk}/segments/%00").status_code == 404
+    assert client.delete("/api/v1/api-keys/%00").status_code == 404
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "1", '"x"', ""])
+def test_a_body_that_is_no_object_is_refused(body: str, user: Any, api: Any) -> None:
+    assert api(user).post(URL, body, "application/json").status_code in {400, 422}

@@ -33,7 +33,7 @@ def measure(path: Path, *, check: Check = no_check) -> Measured:
     done = run(
         [
             *("ffmpeg", "-nostdin", "-hide_banner", "-nostats", "-protocol_whitelist", "file"),
-            *("-i", str(path), "-map", "0:a:0", "-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-"),
+            *("-i", str(path), "-map", "0:a:0", "-af", "ebur128=peak=true:framelog=verbose", "-f", "null", "-"),
         ],
         limits=Limits(seconds=3600),
         check=check,

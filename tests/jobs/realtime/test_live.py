@@ -9,6 +9,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Any
 
 import httpx
@@ -24,7 +26,9 @@ from jobs.models import Job
 from jobs.realtime import follow
 from jobs.realtime.hub import Hub, Subscription, hub
 from jobs.realtime.publish import CHANNEL, publish_events
+from jobs.realtime.stream import event_stream
 from jobs.realtime.tickets import ticket_create
+from jobs.state import JobStatus
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FREE = 0
@@ -319,3 +323,31 @@ class TestHub:
         made = Hub()
         for raw in (b"{", b"[]", b'{"job": 1}', b"\xff"):
             made._fan_out(raw)
+
+
+async def test_a_quiet_stream_says_that_it_lives(user: Any, make_job: Any, emit: Any) -> None:
+    job = await sync_to_async(make_job)(user)
+    frames = event_stream(job.pk, 0, heartbeat=0.05)
+    seen = b""
+    async with asyncio.timeout(10), aclosing(frames):
+        async for frame in frames:
+            seen += frame
+            if seen.count(b": still here") >= 3:
+                break
+    assert seen.count(b"id: 1\n") == 1
+
+
+def test_the_same_order_sent_at_once_makes_one_thing(
+    server: str, user: Any, make_job: Any, end: Any, key_of: Any
+) -> None:
+    job = make_job(user)
+    end(job, JobStatus.FAILED)
+    headers = {"Authorization": f"Api-Key {key_of(user)}", "Idempotency-Key": "once"}
+    url = f"http://{server}/api/v1/jobs/{job.pk}/retry"
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: httpx.post(url, json={}, headers=headers, timeout=20), range(6)))
+    codes = sorted(answer.status_code for answer in answers)
+    assert 202 in codes
+    assert set(codes) <= {202, 409}
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} <= {"in_flight"}
+    assert job.events.filter(type="job.queued").count() == 2

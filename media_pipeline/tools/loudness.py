@@ -173,7 +173,7 @@ def master(programme: Programme, *, target: float, ceiling: float) -> Mastering:
     for _ in range(8):
         gain = 10 ** (gain_db / 20)
         curve = _limiter(programme.peaks, limit / gain)
-        reached = integrated(_limited(programme.energy, curve) * gain**2)
+        reached = integrated(_limited(programme, curve) * gain**2)
         missing = target - reached
         if abs(missing) < 0.02 or gain_db + missing > MOST_GAIN_DB:
             break
@@ -206,12 +206,15 @@ def _lufs(energy: Curve | float) -> Curve:
     return np.asarray(-0.691 + 10 * np.log10(np.maximum(energy, 1e-12)))
 
 
-def _limited(energy: Curve, curve: Peaks) -> Curve:
-    per_step = STEP // PEAK_STEP
-    padded = np.ones(len(energy) * per_step, np.float32)
-    padded[: min(len(curve), len(padded))] = curve[: len(padded)]
-    limited: Curve = energy * np.square(padded).reshape(-1, per_step).mean(axis=1)
-    return limited
+def _limited(programme: Programme, curve: Peaks) -> Curve:
+    """Energy behind the limiter. Within 100 ms it lies where the peaks are, which is where the limiter is at work."""
+    energy, per_step = programme.energy, STEP // PEAK_STEP
+    count = min(len(energy), len(curve) // per_step)
+    weights = np.square(programme.peaks[: count * per_step]).reshape(-1, per_step) + np.float32(1e-12)
+    factors = np.square(curve[: count * per_step]).reshape(-1, per_step)
+    kept = energy.copy()
+    kept[:count] *= np.average(factors, axis=1, weights=weights)
+    return kept
 
 
 def _limiter(peaks: Peaks, limit: float) -> Peaks:

@@ -1,17 +1,17 @@
 """Errors of the office.
 
-    JobError
-    ├── JobInvalid                  the request cannot be carried out as it stands (422)
-    │   ├── UnknownKind
-    │   ├── UnknownLanguage
-    │   ├── UnsupportedPair             the languages are known, and no provider does the pair
-    │   ├── ParamsInvalid
-    │   ├── AssetUnfit                  missing, not ready, or of a kind that the pipeline does not take
-    │   └── UnknownStage                resume_from names no stage, or one whose inputs are missing
-    ├── JobConflict                 the job's state forbids it (409)
-    │   ├── NotRetryable
-    │   └── AlreadyEnded
-    └── StaleWrite                  the fence moved on: another worker owns the run; nothing was written
+JobError
+├── JobInvalid                  the request cannot be carried out as it stands (422)
+│   ├── UnknownKind
+│   ├── UnknownLanguage
+│   ├── UnsupportedPair             the languages are known, and no provider does the pair
+│   ├── ParamsInvalid
+│   ├── AssetUnfit                  missing, not ready, or of a kind that the pipeline does not take
+│   └── UnknownStage                resume_from names no stage, or one whose inputs are missing
+├── JobConflict                 the job's state forbids it (409)
+│   ├── NotRetryable
+│   └── AlreadyEnded
+└── StaleWrite                  the fence moved on: another worker owns the run; nothing was written
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """The states of jobs and stage runs, and the only transitions there are. Written by ``services.transitions`` alone.
 
-    Job:       queued → running → succeeded | failed
-               running → waiting_review → running
-               queued | running | waiting_review → cancelling → cancelled
-               failed | cancelled → queued                        (retry)
-    StageRun:  waiting → ready → dispatched → running → succeeded | failed | dead
-               running → ready                                    (tried again, not before run_after)
-               dispatched → ready                                 (its message was lost)
-               waiting | ready → skipped                          (its output exists already)
-               any open one → cancelled
-               any ended one → waiting                            (the job is retried)
+Job:       queued → running → succeeded | failed
+           running → waiting_review → running
+           queued | running | waiting_review → cancelling → cancelled
+           failed | cancelled → queued                        (retry)
+StageRun:  waiting → ready → dispatched → running → succeeded | failed | dead
+           running → ready                                    (tried again, not before run_after)
+           dispatched → ready                                 (its message was lost)
+           waiting | ready → skipped                          (its output exists already)
+           any open one → cancelled
+           any ended one → waiting                            (the job is retried)
 """
 
 from __future__ import annotations

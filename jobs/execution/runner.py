@@ -224,5 +224,3 @@ def _learn(claim: Claim, seconds: float) -> None:
 
 def _ms(started: float) -> int:
     return round((time.monotonic() - started) * 1000)
-
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import socket
 from types import FrameType
 
@@ -40,7 +39,7 @@ class WarmWorker(SimpleWorker):
         self.ours.leaving = True
         self.ours.monitor.leave_within(GRACE_SECONDS)
         self._shutdown_requested_date = now()
-        self._shutdown()
+        self._shutdown()  # type: ignore[no-untyped-call]
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """Asked again: the same grace. RQ would raise in the middle of a stage here."""
@@ -56,7 +55,9 @@ def work(queue: str, *, load: bool = True) -> None:
     if load:
         _load_providers()
     connection = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=settings.REDIS_TIMEOUT)
-    rq_worker = WarmWorker([Queue(queue, connection=connection)], name=name, connection=connection, worker_ttl=WORKER_TTL)
+    rq_worker = WarmWorker(
+        [Queue(queue, connection=connection)], name=name, connection=connection, worker_ttl=WORKER_TTL
+    )
     rq_worker.ours = ours
     started = timezone.now()
     WorkerProcess.objects.create(
@@ -79,5 +80,3 @@ def _load_providers() -> None:
     registry.stages()
     for state in registry.router().states():
         log.debug("provider.seen", provider=state.id, ready=state.capabilities.ready)
-
-

@@ -29,7 +29,9 @@ class Artifact(models.Model):
     class Meta:
         ordering = ("created_at", "id")
         constraints = (
-            models.UniqueConstraint(fields=("job", "stage", "language", "shard", "name"), name="artifact_once_per_name"),
+            models.UniqueConstraint(
+                fields=("job", "stage", "language", "shard", "name"), name="artifact_once_per_name"
+            ),
         )
         indexes = (models.Index(fields=("storage_key",), name="artifact_key"),)
 

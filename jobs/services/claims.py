@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import traceback
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +16,6 @@ from django.utils import timezone
 from jobs.errors import StaleWrite
 from jobs.failpoints import Failpoint, failpoint
 from jobs.models import Artifact, Job, StageAttempt, StageRun
-from jobs.models.stage_run import WHOLE
 from jobs.services import ending, planning
 from jobs.services.transitions import JobScope, job_scope
 from jobs.state import AttemptOutcome, JobStatus, RunStatus
@@ -306,5 +304,3 @@ def attempt_lost(*, run: StageRun, now: datetime) -> None:
         error_code="worker_lost",
         error_text="The worker stopped answering.",
     )
-
-

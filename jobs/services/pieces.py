@@ -38,7 +38,5 @@ class OwnerPieces:
             if len(content) > SMALL:
                 key = f"pieces/{self._owner}/{digest[:2]}/{digest}"
                 storage.put_bytes(key, content)
-            rows.append(
-                Piece(owner_id=self._owner, digest=digest, payload=None if key else content, storage_key=key)
-            )
+            rows.append(Piece(owner_id=self._owner, digest=digest, payload=None if key else content, storage_key=key))
         Piece.objects.bulk_create(rows, ignore_conflicts=True, batch_size=AT_ONCE)

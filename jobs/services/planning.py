@@ -195,11 +195,11 @@ def _go_ahead(scope: JobScope, picture: Picture, run: StageRun) -> bool:
     if len(shards) < 2:
         scope.run_to(run, RunStatus.READY, input_digest=digest, ready_at=scope.now, run_after=None)
         return False
-    return _cut(scope, run, stage, shards, inputs, digest)
+    return _cut(scope, run, stage=stage, shards=shards, inputs=inputs, digest=digest)
 
 
 def _cut(
-    scope: JobScope, run: StageRun, stage: Stage, shards: Sequence[Shard], inputs: list[Artifact], digest: str
+    scope: JobScope, run: StageRun, *, stage: Stage, shards: Sequence[Shard], inputs: list[Artifact], digest: str
 ) -> bool:
     """Make or take up again the runs of a stage's shards."""
     known = {child.shard: child for child in StageRun.objects.filter(_siblings(run))}

@@ -103,7 +103,10 @@ def checked_languages(
         raise JobInvalid(
             f"Name one to {MOST_LANGUAGES} target languages.", _at("/target_languages", f"1 to {MOST_LANGUAGES}")
         )
-    for pointer, code in [("/source_language", source), *((f"/target_languages/{i}", t) for i, t in enumerate(targets))]:
+    for pointer, code in [
+        ("/source_language", source),
+        *((f"/target_languages/{i}", t) for i, t in enumerate(targets)),
+    ]:
         if not (languages.is_known(code) or (pointer == "/source_language" and code == "auto")):
             raise UnknownLanguage(f"{code!r} is not a language that Dragoman knows.", _at(pointer, "unknown language"))
     source = source if source == "auto" else languages.normalise(source)

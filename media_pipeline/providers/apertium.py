@@ -31,7 +31,9 @@ HIDDEN = {"<": "\ue000", ">": "\ue001", "&": "\ue002"}
 SHOWN = str.maketrans({hidden: shown for shown, hidden in HIDDEN.items()})
 HIDE = str.maketrans(HIDDEN)
 MOST_STEPS = 2
-HOW_TO_GET = "No language pair of Apertium is installed. On Debian: apt install apertium apertium-eng-spa apertium-eng-cat"
+HOW_TO_GET = (
+    "No language pair of Apertium is installed. On Debian: apt install apertium apertium-eng-spa apertium-eng-cat"
+)
 
 
 class Apertium(MtProvider):

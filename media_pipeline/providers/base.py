@@ -109,7 +109,7 @@ class Provider(ABC):
     def capabilities(self) -> Capabilities:
         """What it can do now. Must not load models and must answer within 100 ms after the first call."""
 
-    def load(self) -> None:
+    def load(self) -> None:  # noqa: B027 - most have nothing to load
         """Import and load what is heavy. Raises ProviderNotReady."""
 
     def fingerprint(self) -> str:
@@ -123,7 +123,9 @@ class AsrProvider(Provider):
     kind = "asr"
 
     @abstractmethod
-    def transcribe(self, audio: Path, *, start: float, end: float, language: str, check: Check = no_check) -> Transcript:
+    def transcribe(
+        self, audio: Path, *, start: float, end: float, language: str, check: Check = no_check
+    ) -> Transcript:
         """Recognise ``audio`` (16 kHz mono FLAC or WAV) from ``start`` to ``end`` seconds; times are of the file."""
 
 

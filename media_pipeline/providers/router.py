@@ -69,7 +69,9 @@ class ProviderRouter:
             if pair is not None:
                 fits = pair in can.pairs
             else:
-                fits = language in can.languages or (language == "auto" and (can.detects_language or "en" in can.languages))
+                fits = language in can.languages or (
+                    language == "auto" and (can.detects_language or "en" in can.languages)
+                )
             if fits and can.ready:
                 return provider
             if fits or not can.ready:

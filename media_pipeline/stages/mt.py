@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from media_pipeline.contract import (
     ArtifactType,
@@ -57,13 +57,15 @@ class Mt(BaseStage):
             "characters": sum(len(s.text) for s in source),
             "engine_ms": round((time.monotonic() - began) * 1000),
         }
-        return _result(ctx, name, translated, provider, cached, usage)
+        return _result(ctx, name, translated, provider=provider, cached=cached, usage=usage)
 
     def join(self, ctx: StageContext) -> StageResult:
         segments = [s for part in ctx.inputs(ArtifactType.SEGMENTS) for s in read_segments(part.path)]
         results = ctx.shard_results()
         cached = sum(int(result.facts.get("cached_segments", 0)) for result in results)
-        return _result(ctx, f"segments.{ctx.language}.json", segments, results[0].provider, cached, {})
+        return _result(
+            ctx, f"segments.{ctx.language}.json", segments, provider=results[0].provider, cached=cached, usage={}
+        )
 
 
 def _translate(ctx: StageContext, source: Sequence[Segment]) -> tuple[list[Segment], str, int]:
@@ -133,9 +135,10 @@ def _result(
     ctx: StageContext,
     name: str,
     segments: Sequence[Segment],
+    *,
     provider: str,
     cached: int,
-    usage: dict[str, float],
+    usage: Mapping[str, float],
 ) -> StageResult:
     path = ctx.work / name
     write_segments(path, segments, language=ctx.language)

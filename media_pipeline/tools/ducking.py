@@ -29,7 +29,8 @@ class Envelope:
         at = start + np.arange(0, count + 64, 64) / rate
         coarse = 10 ** (np.interp(at, self._times, self._gains) / 20)
         fine = np.interp(np.arange(count), np.arange(0, count + 64, 64), coarse)
-        return fine.astype(np.float32)
+        samples: NDArray[np.float32] = fine.astype(np.float32)
+        return samples
 
 
 def _bridged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

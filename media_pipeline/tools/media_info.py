@@ -15,8 +15,11 @@ from media_pipeline.errors import MediaRefused, ToolFailed, ToolTimedOut
 from media_pipeline.providers.base import Check, no_check
 from media_pipeline.tools.process import Limits, run
 
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,wav,w64,aiff,flac,mp3,aac,ac3,eac3,amr,caf,au"
+FORMATS = ",".join(
+    (
+        *("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "flv", "ogg", "asf", "mxf"),
+        *("wav", "w64", "aiff", "flac", "mp3", "aac", "ac3", "eac3", "amr", "caf", "au"),
+    )
 )
 MOST_PIXELS = 40_000_000
 MOST_STREAMS = 16
@@ -134,7 +137,11 @@ def _why(detail: str) -> str:
 
 
 def _is_cover(stream: Mapping[str, Any]) -> bool:
-    return bool(stream.get("disposition", {}).get("attached_pic")) or stream.get("codec_name") in {"png", "mjpeg", "bmp"}
+    return bool(stream.get("disposition", {}).get("attached_pic")) or stream.get("codec_name") in {
+        "png",
+        "mjpeg",
+        "bmp",
+    }
 
 
 def _check_streams(audio: Sequence[Any], video: Sequence[Any], streams: Sequence[Any]) -> None:

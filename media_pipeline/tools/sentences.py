@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from statistics import median
 
 from media_pipeline.segments import Segment, Word
@@ -41,7 +42,7 @@ def _by_punctuation(words: Sequence[Word]) -> list[list[Word]]:
 
 def _by_pauses(words: Sequence[Word]) -> list[list[Word]]:
     """Break where the speaker pauses clearly longer than between words of a phrase."""
-    pauses = [after.start - before.end for before, after in zip(words, words[1:], strict=False)]
+    pauses = [after.start - before.end for before, after in pairwise(words)]
     breaths = [pause for pause in pauses if pause >= 0.1]
     threshold = max(SHORTEST_BREAK, min(0.6, median(breaths))) if breaths else SHORTEST_BREAK
     groups: list[list[Word]] = [[]]

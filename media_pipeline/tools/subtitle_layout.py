@@ -1,7 +1,8 @@
-"""Lays text out as subtitles: lines, cues, times.
+"""Lays segments out as subtitles: which text stands in which cue, and from when to when.
 
-The numbers are those of the Netflix Timed Text Style Guide (characters a line, reading speed, 5/6 s to 7 s, two frames
-between) and the BBC Subtitle Guidelines.
+The numbers are those of the Netflix Timed Text Style Guides (characters a line, reading speed, 5/6 s to 7 s, two
+frames between) and of the BBC Subtitle Guidelines. Text is never cut: what a rule cannot hold stays whole, and
+``violations`` tells.
 """
 
 from __future__ import annotations
@@ -12,23 +13,21 @@ from dataclasses import dataclass, replace
 
 from media_pipeline import languages
 from media_pipeline.segments import Segment
+from media_pipeline.tools import subtitle_lines as lines_
 
-CHARACTERS = {"zh": 16, "ko": 16, "ja": 23, "th": 35}
-READING_SPEED = {"en": 20.0, "ar": 20.0, "hi": 22.0, "zh": 9.0, "ko": 12.0, "ja": 4.0}
-UNSPACED = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo"})
+CHARACTERS = {"zh": 16, "yue": 16, "ko": 16, "ja": 23, "th": 35}
+DEFAULT_CHARACTERS = {"netflix": 42, "bbc": 37, "shorts": 24}
+VERTICAL_CHARACTERS = 24
+READING_SPEED = {"en": 20.0, "ar": 20.0, "hi": 22.0, "zh": 9.0, "yue": 9.0, "ko": 12.0, "ja": 4.0}
+DEFAULT_READING_SPEED = 17.0
 SHORTEST, LONGEST = 5 / 6, 7.0
 FRAMES_BETWEEN = 2
+DEFAULT_FPS = 25.0
 MOST_LINES = 2
-STRONG, WEAK = (".", "!", "?", "…", "。", "！", "？"), (",", ";", ":", "—", "，", "、")
-BEFORE = {
-    "en": "and but or so because that which who when while where if as than to of in on at for with from by about into",
-    "es": "y e o u pero porque que cuando donde si como a de en con por para desde hasta sin sobre entre",
-    "ca": "i o però perquè que quan on si com a de en amb per des fins sense sobre entre",
-    "fr": "et ou mais parce que qui quand où si comme à de en dans avec pour par sur sans chez entre",
-    "de": "und oder aber weil dass der wenn wo wie als zu von in an auf für mit aus bei über durch",
-    "it": "e o ma perché che quando dove se come a di in con per da su tra fra senza",
-    "pt": "e ou mas porque que quando onde se como a de em com por para desde até sem sobre entre",
-}
+
+MOST_EARLY, MOST_LATE = 0.5, 0.5
+"""Seconds that a cue may move from its speech for its neighbour or itself to be read."""
+ROUNDING = 0.0015
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Cue:
     @property
     def characters(self) -> int:
         """As reading speed counts them: with spaces, without the line break."""
-        return len(" ".join(self.lines))
+        return sum(lines_.width(line) for line in self.lines) + len(self.lines) - 1
 
     @property
     def speed(self) -> float:
@@ -69,178 +68,163 @@ class Cue:
 
 
 def rules_for(language: str, *, profile: str, fps: float, vertical: bool = False) -> Rules:
-    """The limits. ``shorts`` is for vertical video: one short line of few words."""
+    """The limits. ``shorts``, like every vertical video, has short lines."""
     code = languages.primary(language)
-    characters = CHARACTERS.get(code, 37 if profile == "bbc" else 42)
+    characters = CHARACTERS.get(code, DEFAULT_CHARACTERS.get(profile, DEFAULT_CHARACTERS["netflix"]))
     if vertical or profile == "shorts":
-        characters = min(characters, 24)
+        characters = min(characters, VERTICAL_CHARACTERS)
     return Rules(
         characters=characters,
         lines=MOST_LINES,
-        reading_speed=READING_SPEED.get(code, 17.0),
+        reading_speed=READING_SPEED.get(code, DEFAULT_READING_SPEED),
         shortest=SHORTEST,
         longest=LONGEST,
-        gap=FRAMES_BETWEEN / (fps or 25.0),
+        gap=FRAMES_BETWEEN / (fps if fps > 0 else DEFAULT_FPS),
     )
 
 
 def lay_out(segments: Sequence[Segment], *, language: str, rules: Rules, film_seconds: float) -> tuple[Cue, ...]:
-    """Cues in order that never overlap. Text is never cut: what a rule cannot hold stays and is reported."""
-    code = languages.primary(language)
-    cues: list[Cue] = []
-    for segment in segments:
-        cues += _cues_of(segment, code, rules)
-    return tuple(_timed(_merged(cues, code, rules), rules, film_seconds))
-
-
-def _cues_of(segment: Segment, code: str, rules: Rules) -> list[Cue]:
-    tokens = _tokens(segment.text, code)
-    if not tokens:
-        return []
-    chunks = _chunks(tokens, code, rules)
-    times = _chunk_times(segment, chunks, code)
-    return [
-        Cue(start, end, _lines(chunk, code, rules), segment.id)
-        for chunk, (start, end) in zip(chunks, times, strict=True)
-    ]
-
-
-def _tokens(text: str, code: str) -> list[str]:
-    words = text.split()
-    return [c for c in "".join(words)] if code in UNSPACED and len(words) <= 2 else words
-
-
-def _join(tokens: Sequence[str], code: str) -> str:
-    return ("" if code in UNSPACED and all(len(t) == 1 for t in tokens) else " ").join(tokens)
-
-
-def _chunks(tokens: list[str], code: str, rules: Rules) -> list[list[str]]:
-    """As few chunks as fit into cues, cut where a reader would pause."""
-    if _fits(tokens, code, rules) or len(tokens) < 2:
-        return [tokens]
-    whole = len(_join(tokens, code))
-    count = max(2, math.ceil(whole / (rules.characters * rules.lines)))
-    aim = whole / count
-
-    def cost(at: int) -> float:
-        return abs(len(_join(tokens[:at], code)) - aim) + _joint(tokens, at, code)
-
-    fitting = [at for at in range(1, len(tokens)) if _fits(tokens[:at], code, rules)]
-    at = min(fitting or [1], key=cost)
-    return [tokens[:at], *_chunks(tokens[at:], code, rules)]
-
-
-def _fits(tokens: Sequence[str], code: str, rules: Rules) -> bool:
-    text = _join(tokens, code)
-    if len(text) <= rules.characters:
-        return True
-    return any(
-        len(_join(tokens[:at], code)) <= rules.characters and len(_join(tokens[at:], code)) <= rules.characters
-        for at in range(1, len(tokens))
-    )
-
-
-def _joint(tokens: Sequence[str], at: int, code: str) -> float:
-    """How bad it is to break before ``tokens[at]``; less than nothing where it is good."""
-    before, after = tokens[at - 1], tokens[at].lower().strip("¿¡\"'(")
-    small = BEFORE.get(code, "").split()
-    value = 0.0
-    if before.endswith(STRONG):
-        value -= 20
-    elif before.endswith(WEAK):
-        value -= 12
-    elif after in small:
-        value -= 6
-    if before.lower() in small or (len(before) <= 3 and not before.endswith((*STRONG, *WEAK))):
-        value += 8
-    return value
-
-
-def _lines(tokens: list[str], code: str, rules: Rules) -> tuple[str, ...]:
-    """One line, or two of about the same length."""
-    text = _join(tokens, code)
-    if len(text) <= rules.characters or len(tokens) < 2:
-        return (text,)
-
-    def cost(at: int) -> float:
-        first, second = len(_join(tokens[:at], code)), len(_join(tokens[at:], code))
-        over = max(0, first - rules.characters) + max(0, second - rules.characters)
-        return abs(first - second) / 2 + 1000 * over + _joint(tokens, at, code)
-
-    at = min(range(1, len(tokens)), key=cost)
-    return (_join(tokens[:at], code), _join(tokens[at:], code))
-
-
-def _chunk_times(segment: Segment, chunks: Sequence[Sequence[str]], code: str) -> list[tuple[float, float]]:
-    """By the words' own times where there is one for each token, else by the share of characters."""
-    if len(segment.words) == sum(len(chunk) for chunk in chunks):
-        times, at = [], 0
-        for chunk in chunks:
-            times.append((segment.words[at].start, segment.words[at + len(chunk) - 1].end))
-            at += len(chunk)
-        return times
-    whole = sum(len(_join(chunk, code)) for chunk in chunks)
-    times, done = [], 0
-    for chunk in chunks:
-        start = segment.start + segment.duration * done / whole
-        done += len(_join(chunk, code))
-        times.append((start, segment.start + segment.duration * done / whole))
-    return times
-
-
-def _merged(cues: list[Cue], code: str, rules: Rules) -> list[Cue]:
-    """A cue that is too short and has no pause after it is joined with the next, where both fit."""
-    result: list[Cue] = []
-    for cue in cues:
-        if result:
-            last = result[-1]
-            room = cue.start - rules.gap - last.start
-            tokens = _tokens(f"{' '.join(last.lines)} {' '.join(cue.lines)}", code)
-            if room < rules.shortest and cue.end - last.start <= rules.longest and _fits(tokens, code, rules):
-                result[-1] = replace(last, end=cue.end, lines=_lines(tokens, code, rules))
-                continue
-        result.append(cue)
-    return result
-
-
-def _timed(cues: Sequence[Cue], rules: Rules, film_seconds: float) -> list[Cue]:
-    """Extend into the pause as far as reading asks, keep the gap, round to milliseconds."""
-    timed: list[Cue] = []
-    free = 0.0
-    for index, cue in enumerate(cues):
-        start = max(cue.start, free)
-        limit = cues[index + 1].start - rules.gap if index + 1 < len(cues) else max(film_seconds, cue.end)
-        wanted = min(rules.longest, max(rules.shortest, cue.characters / rules.reading_speed))
-        end = min(max(cue.end, start + wanted), start + rules.longest)
-        end = min(end, limit) if limit - start > rules.gap else min(cue.end, max(limit, start + rules.gap))
-        early = start - max(0.0, start + wanted - end, 0.0)
-        start = max(free, early, start - 0.5)
-        timed.append(replace(cue, start=math.ceil(start * 1000) / 1000, end=math.floor(end * 1000) / 1000))
-        free = end + rules.gap
-    return timed
+    """Cues in order that never overlap, within the film."""
+    groups = [_cues_of(segment, language, rules) for segment in sorted(segments, key=lambda s: (s.start, s.end))]
+    groups = _merged([group for group in groups if group], language, rules)
+    return tuple(_timed(groups, rules, film_seconds))
 
 
 def violations(cues: Sequence[Cue], rules: Rules) -> list[dict[str, object]]:
     """Each rule that a cue does not keep: ``{"rule", "cue" (1 on), "segment", "value", "limit"}``."""
     found: list[dict[str, object]] = []
-
-    def note(rule: str, number: int, cue: Cue, value: float, limit: float) -> None:
-        found.append(
-            {"rule": rule, "cue": number, "segment": cue.segment, "value": round(value, 3), "limit": round(limit, 3)}
-        )
-
+    before: Cue | None = None
     for number, cue in enumerate(cues, 1):
-        longest, seconds = max(len(line) for line in cue.lines), cue.end - cue.start
-        if longest > rules.characters:
-            note("characters_a_line", number, cue, longest, rules.characters)
-        if len(cue.lines) > rules.lines:
-            note("lines", number, cue, len(cue.lines), rules.lines)
-        if cue.speed > rules.reading_speed + 0.05:
-            note("reading_speed", number, cue, cue.speed, rules.reading_speed)
-        if seconds < rules.shortest - 0.002:
-            note("shortest", number, cue, seconds, rules.shortest)
-        if seconds > rules.longest + 0.002:
-            note("longest", number, cue, seconds, rules.longest)
-        if number > 1 and cue.start - cues[number - 2].end < rules.gap - 0.002:
-            note("gap", number, cue, cue.start - cues[number - 2].end, rules.gap)
+        seconds = cue.end - cue.start
+        longest = max(lines_.width(line) for line in cue.lines)
+        gap = cue.start - before.end if before else rules.gap
+        measured = (
+            ("characters_a_line", longest, rules.characters, longest > rules.characters),
+            ("lines", len(cue.lines), rules.lines, len(cue.lines) > rules.lines),
+            ("reading_speed", cue.speed, rules.reading_speed, cue.speed > rules.reading_speed * 1.005),
+            ("shortest", seconds, rules.shortest, seconds < rules.shortest - ROUNDING),
+            ("longest", seconds, rules.longest, seconds > rules.longest + ROUNDING),
+            ("gap", gap, rules.gap, gap < rules.gap - ROUNDING),
+        )
+        for rule, value, limit, broken in measured:
+            if broken:
+                at = {"cue": number, "segment": cue.segment}
+                found.append({"rule": rule, **at, "value": round(float(value), 3), "limit": round(float(limit), 3)})
+        before = cue
     return found
+
+
+def _cues_of(segment: Segment, language: str, rules: Rules) -> list[Cue]:
+    """A segment's text in as many cues as it needs, at the times at which it was said."""
+    words = lines_.tokens(segment.text, language)
+    if not words:
+        return []
+    least = math.ceil((segment.duration - ROUNDING) / rules.longest) if len(words) > 1 else 1
+    blocks = lines_.blocks(words, language, rules.characters, rules.lines, max(1, min(least, len(words))))
+    times = _said(segment, blocks)
+    return [
+        Cue(start, end, lines_.broken(block, language, rules.characters, rules.lines), segment.id)
+        for block, (start, end) in zip(blocks, times, strict=True)
+    ]
+
+
+def _said(segment: Segment, blocks: Sequence[Sequence[str]]) -> list[tuple[float, float]]:
+    """When each block is said: by the words' own times where there is one for each token, else by its length."""
+    times: list[tuple[float, float]] = []
+    if len(segment.words) == sum(len(block) for block in blocks):
+        at = 0
+        for block in blocks:
+            times.append((segment.words[at].start, segment.words[at + len(block) - 1].end))
+            at += len(block)
+        return times
+    widths = [max(1, lines_.width(lines_.joined(block))) for block in blocks]
+    done = 0
+    for width in widths:
+        first = segment.start + segment.duration * done / sum(widths)
+        done += width
+        times.append((first, segment.start + segment.duration * done / sum(widths)))
+    return times
+
+
+def _merged(groups: list[list[Cue]], language: str, rules: Rules) -> list[list[Cue]]:
+    """A cue with too little time before the next one is joined with it, where both fit into one."""
+    result: list[list[Cue]] = []
+    for group in groups:
+        first = group[0]
+        if result and len(group) == 1:
+            last = result[-1][-1]
+            words = lines_.tokens(f"{' '.join(last.lines)} {' '.join(first.lines)}", language)
+            hurried = first.start - rules.gap - last.start < _needed(last, rules) or _alone(first, rules)
+            close = first.start - last.end < rules.shortest
+            short = first.end - last.start <= rules.longest
+            if hurried and close and short and lines_.fits(words, rules.characters, rules.lines):
+                shown = lines_.broken(words, language, rules.characters, rules.lines)
+                result[-1][-1] = replace(last, end=max(last.end, first.end), lines=shown)
+                continue
+        result.append(group)
+    return result
+
+
+def _alone(cue: Cue, rules: Rules) -> bool:
+    return cue.end - cue.start < rules.shortest / 2
+
+
+def _needed(cue: Cue, rules: Rules) -> float:
+    """Seconds that it takes to read."""
+    return min(rules.longest, max(rules.shortest, cue.characters / rules.reading_speed))
+
+
+def _timed(groups: Sequence[Sequence[Cue]], rules: Rules, film_seconds: float) -> list[Cue]:
+    """Stretch cues into the pauses as far as reading asks; groups share what is left where that is too little."""
+    timed: list[Cue] = []
+    free_from = 0.0
+    for index, group in enumerate(groups):
+        following = groups[index + 1] if index + 1 < len(groups) else None
+        last_end = max(film_seconds, group[-1].end) if following is None else following[0].start - rules.gap
+        after = groups[index + 2][0].start - rules.gap if index + 2 < len(groups) else film_seconds
+        wanted = _wanted(group, rules)
+        start = max(free_from, group[0].start)
+        missing = wanted - (last_end - start)
+        if missing > 0:
+            earlier = min(missing, MOST_EARLY, max(0.0, start - free_from))
+            start -= earlier
+            if following is not None:
+                slack = after - following[0].start - _wanted(following, rules)
+                last_end += min(missing - earlier, MOST_LATE, max(0.0, slack))
+        last_end = max(last_end, start + ROUNDING)
+        placed = _within(group, start, last_end, rules)
+        timed += placed
+        free_from = placed[-1].end + rules.gap
+    return [replace(cue, start=_up(cue.start), end=max(_up(cue.start) + 0.001, _down(cue.end))) for cue in timed]
+
+
+def _wanted(group: Sequence[Cue], rules: Rules) -> float:
+    return sum(_needed(cue, rules) for cue in group) + rules.gap * (len(group) - 1)
+
+
+def _within(group: Sequence[Cue], start: float, end: float, rules: Rules) -> list[Cue]:
+    """The cues of one group between two times: at their own where they can be read there, else shared by length."""
+    needs = [_needed(cue, rules) for cue in group]
+    available = end - start - rules.gap * (len(group) - 1)
+    if available < sum(needs):
+        share = max(0.001, available) / sum(needs)
+        needs = [need * share for need in needs]
+    latest = [end] * len(group)
+    for at in range(len(group) - 2, -1, -1):
+        latest[at] = latest[at + 1] - needs[at + 1] - rules.gap
+    placed: list[Cue] = []
+    at_earliest = start
+    for cue, need, limit in zip(group, needs, latest, strict=True):
+        begin = min(max(at_earliest, cue.start if placed else start), max(at_earliest, limit - need))
+        finish = min(limit, begin + rules.longest, max(cue.end, begin + need))
+        placed.append(replace(cue, start=begin, end=finish))
+        at_earliest = finish + rules.gap
+    return placed
+
+
+def _up(seconds: float) -> float:
+    return math.ceil(seconds * 1000 - 1e-6) / 1000
+
+
+def _down(seconds: float) -> float:
+    return math.floor(seconds * 1000 + 1e-6) / 1000

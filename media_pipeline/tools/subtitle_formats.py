@@ -8,6 +8,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 from media_pipeline.tools.subtitle_layout import Cue
 
+TAG = re.compile(r"<(?=[/A-Za-z])")
+NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 (section 2.2) does not have."""
 TIMING = re.compile(r"(?:(\d+):)?(\d\d):(\d\d)\.(\d{3})\s+-->\s+(?:(\d+):)?(\d\d):(\d\d)\.(\d{3})")
 
 
@@ -20,11 +23,12 @@ def vtt(cues: Iterable[Cue]) -> str:
 
 
 def srt(cues: Iterable[Cue]) -> str:
-    """SubRip; it has no escapes, so that what looks like a tag is kept apart from one."""
+    """SubRip; it has no escapes: what looks like a tag gets an invisible space (U+200B) behind its bracket."""
     blocks = []
     for number, cue in enumerate(cues, 1):
         times = f"{clock(cue.start, ',')} --> {clock(cue.end, ',')}"
-        blocks.append(f"{number}\n{times}\n{cue.text.replace('-->', '→')}\n")
+        text = TAG.sub("<\u200b", cue.text.replace("-->", "→"))
+        blocks.append(f"{number}\n{times}\n{text}\n")
     return "\n".join(blocks)
 
 
@@ -37,7 +41,7 @@ def ttml(cues: Iterable[Cue], *, language: str) -> str:
         "    <div>",
     ]
     for number, cue in enumerate(cues, 1):
-        text = "<br/>".join(escape(line) for line in cue.lines)
+        text = "<br/>".join(escape(NOT_XML.sub("", line)) for line in cue.lines)
         lines.append(f'      <p xml:id="c{number}" begin="{clock(cue.start)}" end="{clock(cue.end)}">{text}</p>')
     return "\n".join([*lines, "    </div>", "  </body>", "</tt>", ""])
 

@@ -108,7 +108,7 @@ def _options() -> argparse.Namespace:
 
 
 def _clip(out: Path, console: Console) -> Path:
-    clip = out / "talk.mp4"
+    clip = out / "source" / "talk.mp4"  # the dubbed film will be called talk.mp4, too
     if not clip.exists() or clip.with_suffix(".txt").read_text(encoding="utf-8").splitlines() != talk():
         with console.status("Making a talk of about a minute"):
             make_clip(clip, talk())
@@ -210,7 +210,7 @@ def _follow(client: httpx.Client, console: Console, job: dict[str, Any]) -> str:
     """Show the job's events until it ends; the last one's type. A lost connection goes on after the last seq."""
     board = Board(job["title"])
     seq = 0
-    with Live(board.table(), console=console, auto_refresh=False, transient=False) as live:
+    with Live(board.table(), console=console, auto_refresh=False, transient=not console.is_terminal) as live:
         while True:
             for event in _events(client, job["id"], seq):
                 seq = event["seq"] or seq
@@ -250,7 +250,8 @@ def _download(client: httpx.Client, job: dict[str, Any], out: Path) -> int:
                 for chunk in answer.iter_bytes():
                     stream.write(chunk)
             count += 1
-        page = urljoin(str(client.base_url), listed["next"]) if listed["next"] else None
+        following = listed.get("next")
+        page = urljoin(str(client.base_url), following) if following else None
     return count
 
 

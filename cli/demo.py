@@ -47,7 +47,7 @@ class Board:
             self.progress, self.eta = data["progress"], data.get("eta_seconds")
             return ""
         if not kind.startswith("stage."):
-            return kind
+            return str(kind)
         place = (data["stage"], data.get("language") or "")
         if kind == "stage.progress":
             self.rows[place] = f"[yellow]working [dim]{data['progress']:.0f} %"

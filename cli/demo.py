@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -160,7 +161,7 @@ def _show(
         console.print(f"[red]The job {job['status']}:[/] {error.get('message', '')}")
         return 1
     console.print(f"{count} files are in {out}")
-    console.print(f"\nWatch it:  [bold]{base}/jobs/{job['id']}/watch/")
+    console.print(f"\nWatch it:  {base}/jobs/{job['id']}/watch/", soft_wrap=True)
     console.print(f"Sign in:   {EMAIL}   password: {password}\n")
     if options.exit:
         return 0
@@ -241,18 +242,47 @@ def _download(client: httpx.Client, job: dict[str, Any], out: Path) -> int:
     while page:
         listed = _checked(client.get(page))
         for artifact in listed["results"]:
-            target = (out / artifact["name"]).resolve()
-            if not target.is_relative_to(out):
-                raise RuntimeError(f"{artifact['name']} would leave {out}.")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with client.stream("GET", artifact["url"]) as answer, target.open("wb") as stream:
-                answer.raise_for_status()
-                for chunk in answer.iter_bytes():
-                    stream.write(chunk)
-            count += 1
+            if artifact["name"] == "hls/master.m3u8":
+                count += _download_stream(client, job, out)
+            else:
+                _save(client, artifact["url"], out, artifact["name"])
+                count += 1
         following = listed.get("next")
         page = urljoin(str(client.base_url), following) if following else None
     return count
+
+
+def _download_stream(client: httpx.Client, job: dict[str, Any], out: Path) -> int:
+    """The whole of the HLS package, as a player fetches it: from the signed address of its master."""
+    signed = _checked(client.get(f"/api/v1/jobs/{job['id']}/playback"))["url"]
+    waiting, seen = ["master.m3u8"], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        saved = _save(client, urljoin(signed, name), out, f"hls/{name}")
+        if name.endswith(".m3u8"):
+            waiting += [urljoin(name, found) for found in _named_in(saved.read_text(encoding="utf-8"))]
+    return len(seen)
+
+
+def _named_in(playlist: str) -> list[str]:
+    """What a playlist names: files on lines of their own, and in URI attributes."""
+    lines = [line for line in playlist.splitlines() if line and not line.startswith("#")]
+    return lines + re.findall(r'URI="([^"]+)"', playlist)
+
+
+def _save(client: httpx.Client, url: str, out: Path, name: str) -> Path:
+    target = (out / name).resolve()
+    if not target.is_relative_to(out):
+        raise RuntimeError(f"{name} would leave {out}.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with client.stream("GET", url) as answer, target.open("wb") as stream:
+        answer.raise_for_status()
+        for chunk in answer.iter_bytes():
+            stream.write(chunk)
+    return target
 
 
 if __name__ == "__main__":

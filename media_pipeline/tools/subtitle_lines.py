@@ -6,6 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 
 from media_pipeline import languages
 
@@ -19,32 +20,40 @@ SENTENCE_END = (".", "!", "?", "…", "。", "！", "？", "؟", "।", "།", "
 CLAUSE_END = (",", ";", ":", "—", "–", "，", "、", "；", "：", "،", "؛")
 CLOSING = "\"'’”»)]}）」』】》〉。，、！？；：…"
 OPENING = "\"'‘“«([{（「『【《〈¿¡"
-AFTER_SENTENCE, AFTER_CLAUSE, BEFORE_LINKING = -20.0, -12.0, -6.0
+AFTER_SENTENCE, AFTER_CLAUSE, BEFORE_CONJUNCTION, BEFORE_PREPOSITION = -20.0, -12.0, -10.0, -5.0
 AFTER_LINKING = 8.0
 
-BEFORE = {
-    "en": """and but or nor so yet because although though while whereas if unless until when whenever where that which
-        who whom whose than as since to of in on at for with without from by about into onto over under after before
-        between through during against toward towards among across behind beyond upon within""",
-    "es": """y e o u ni pero sino aunque porque pues que quien quienes cuando mientras donde como si a al ante bajo con
-        contra de del desde durante en entre hacia hasta mediante para por según sin sobre tras cuyo cuya""",
-    "ca": """i o ni però sinó perquè ja que qui quan mentre on com si a al als amb contra de del dels des d' en entre
-        fins per pel pels segons sense sobre sota durant cap vers malgrat""",
-    "fr": """et ou ni mais car donc or que qu' qui quand lorsque lorsqu' puisque puisqu' parce où comme si à au aux avec
-        chez contre dans de d' des du depuis derrière devant durant en entre jusque jusqu' par pendant pour sans selon
-        sous sur vers dont""",
-    "de": """und oder aber denn sondern weil da dass ob wenn als während wo wie der die das welche welcher welches an am
-        auf aus bei beim bis durch für gegen in im ins mit nach neben ohne seit über um unter von vom vor wegen zu zum
-        zur zwischen damit obwohl""",
-    "it": """e ed o od ma né però perché poiché che chi quando mentre dove come se a ad al allo alla ai agli alle con
-        contro da dal dalla dai di del dello della dei degli delle d' dell' all' dall' nell' in nel nella nei nelle per
-        su sul sulla tra fra senza verso cui""",
-    "pt": """e ou nem mas porém porque pois que quem quando enquanto onde como se a ao aos à às ante até com contra de
-        do da dos das desde durante em no na nos nas entre para pelo pela pelos pelas por segundo sem sobre sob cujo""",
-    "nl": """en of maar want omdat dat die wat wie wanneer terwijl waar als dan aan achter bij boven door in met na naar
-        om onder op over per sinds te tegen tot tussen uit van voor zonder""",
+CONJUNCTIONS = {
+    "en": """and but or nor so yet because although though while whereas if unless until when whenever where that
+        which who whom whose""",
+    "es": """y e o u ni pero sino aunque porque pues que quien quienes cuando mientras donde como si cuyo cuya""",
+    "ca": """i o ni però sinó perquè ja que qui quan mentre on com si malgrat""",
+    "fr": """et ou ni mais car donc or que qu' qui quand lorsque lorsqu' puisque puisqu' parce où comme si dont""",
+    "de": """und oder aber denn sondern weil da dass ob wenn als während wo wie welche welcher welches damit obwohl""",
+    "it": """e ed o od ma né però perché poiché che chi quando mentre dove come se cui""",
+    "pt": """e ou nem mas porém porque pois que quem quando enquanto onde como se cujo""",
+    "nl": """en of maar want omdat dat die wat wie wanneer terwijl waar als dan""",
 }
-"""Conjunctions, relative pronouns and prepositions: a line may well begin with one, and does not end with one."""
+"""And relative pronouns: a clause begins here."""
+PREPOSITIONS = {
+    "en": """than as since to of in on at for with without from by about into onto over under after before between
+        through during against toward towards among across behind beyond upon within""",
+    "es": """a al ante bajo con contra de del desde durante en entre hacia hasta mediante para por según sin sobre
+        tras""",
+    "ca": """a al als amb contra de del dels des d' en entre fins per pel pels segons sense sobre sota durant cap
+        vers""",
+    "fr": """à au aux avec chez contre dans de d' des du depuis derrière devant durant en entre jusque jusqu' par
+        pendant pour sans selon sous sur vers""",
+    "de": """an am auf aus bei beim bis durch für gegen in im ins mit nach neben ohne seit über um unter von vom vor
+        wegen zu zum zur zwischen""",
+    "it": """a ad al allo alla ai agli alle con contro da dal dalla dai di del dello della dei degli delle d' dell'
+        all' dall' nell' in nel nella nei nelle per su sul sulla tra fra senza verso""",
+    "pt": """a ao aos à às ante até com contra de do da dos das desde durante em no na nos nas entre para pelo pela
+        pelos pelas por segundo sem sobre sob""",
+    "nl": """aan achter bij boven door in met na naar om onder op over per sinds te tegen tot tussen uit van voor
+        zonder""",
+}
+"""A line may begin with one; it does not end with one."""
 ARTICLES = {
     "en": "the a an",
     "es": "el la los las un una unos unas lo su sus mi mis tu tus se me te le no",
@@ -140,23 +149,29 @@ def joint(words: Sequence[str], at: int, language: str) -> float:
     """How bad it is to break before ``words[at]``; below nothing where it is good."""
     code = languages.primary(language)
     before, after = words[at - 1].strip().lower(), words[at].strip().lower().lstrip(OPENING)
-    linking, small = _linking(code)
     ending = before.rstrip("\"'’”»)")
     if ending.endswith(SENTENCE_END):
         return AFTER_SENTENCE
     if ending.endswith(CLAUSE_END):
         return AFTER_CLAUSE
+    conjunctions, prepositions, articles = _small_words(code)
+    starts = {after, _elided(after)}
     value = 0.0
-    if after in linking or _elided(after) in linking:
-        value += BEFORE_LINKING
-    bare = before.lstrip(OPENING)
-    if bare in linking or bare in small:
+    if starts & conjunctions:
+        value += BEFORE_CONJUNCTION
+    elif starts & prepositions:
+        value += BEFORE_PREPOSITION
+    if before.lstrip(OPENING) in conjunctions | prepositions | articles:
         value += AFTER_LINKING
     return value
 
 
-def _linking(code: str) -> tuple[frozenset[str], frozenset[str]]:
-    return frozenset(BEFORE.get(code, "").split()), frozenset(ARTICLES.get(code, "").split())
+@cache
+def _small_words(code: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    conjunctions, prepositions, articles = (
+        frozenset(words.get(code, "").split()) for words in (CONJUNCTIONS, PREPOSITIONS, ARTICLES)
+    )
+    return conjunctions, prepositions, articles
 
 
 def _elided(word: str) -> str:

@@ -106,6 +106,7 @@ class _Session:
         self.provider: TtsProvider | None = None
         self.cached = 0
         self.characters = 0
+        self.natural: list[float] = []
 
     def speak(self) -> list[Take]:
         """A take for each segment; silence where there is nothing to say."""
@@ -139,14 +140,15 @@ class _Session:
     def _asked_again(self, takes: Sequence[Take]) -> dict[int, float]:
         """Speeds for the lines that are not yet as fast as they must be (or too fast by far)."""
         assert self.provider is not None  # noqa: S101
+        spoken = [index for index, seconds in enumerate(self.natural) if seconds]
         lines = [
-            fit.Line(segment.id, segment.start, segment.end, seconds)
-            for segment, seconds in zip(self.segments, self.natural, strict=True)
+            fit.Line(self.segments[n].id, self.segments[n].start, self.segments[n].end, self.natural[n]) for n in spoken
         ]
         wishes = fit.wishes(lines, following=self.following, most=self.most)
         slowest, fastest = self.provider.capabilities().speed
         again = {}
-        for index, (take, wish) in enumerate(zip(takes, wishes, strict=True)):
+        for index, wish in zip(spoken, wishes, strict=True):
+            take = takes[index]
             if not take.seconds:
                 continue
             reached = self.natural[index] / take.seconds

@@ -89,9 +89,13 @@ class Tts(BaseStage):
         parts = [json.loads(file.path.read_text("utf-8")) for file in ctx.inputs(ArtifactType.VOICE_INDEX)]
         whole = {**parts[0], "lines": [line for part in parts for line in part["lines"]]}
         results = ctx.shard_results()
-        cached = sum(int(result.facts.get("cached_lines", 0)) for result in results)
+        cached, characters = (
+            sum(int(result.facts.get(name, 0)) for result in results) for name in ("cached_lines", "characters")
+        )
         warnings = tuple(dict.fromkeys(text for result in results for text in result.warnings))
-        return StageResult([_index_file(ctx, 0, whole)], _facts(whole, cached), parts[0]["provider"], warnings)
+        return StageResult(
+            [_index_file(ctx, 0, whole)], _facts(whole, cached, characters), parts[0]["provider"], warnings
+        )
 
 
 class _Session:
@@ -241,7 +245,7 @@ def _written(session: _Session, takes: Sequence[Take], index: int, engine_ms: in
         "audio_seconds": round(sum(take.seconds for take in takes), 3),
     }
     made = Produced(name, path, ArtifactType.VOICE, "audio/flac", public=False)
-    facts = {**_facts(whole, session.cached), "characters": session.characters}
+    facts = _facts(whole, session.cached, session.characters)
     return StageResult([made, _index_file(ctx, index, whole)], facts, provider=provider, usage=usage)
 
 
@@ -252,10 +256,11 @@ def _index_file(ctx: StageContext, index: int, whole: dict[str, Any]) -> Produce
     return Produced(name, path, ArtifactType.VOICE_INDEX, "application/json", public=False)
 
 
-def _facts(whole: dict[str, Any], cached: int) -> dict[str, Any]:
+def _facts(whole: dict[str, Any], cached: int, characters: int) -> dict[str, Any]:
     verdicts = [line["fit"]["verdict"] for line in whole["lines"]]
     return {
         "lines": len(verdicts),
+        "characters": characters,
         "voice": whole["voice"],
         "cached_lines": cached,
         "flags": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},

@@ -144,7 +144,7 @@ def test_shards_speak_what_the_whole_would(film: Callable[..., FileContext]) -> 
     lines = index_of(made)["lines"]
     assert [line["id"] for line in lines] == [f"es-s{n}" for n in range(count)]
     assert len({line["file"] for line in lines}) == 2
-    assert result.facts["lines"] == count
+    assert (result.facts["lines"], result.facts["characters"]) == (count, sum(map(len, texts)))
     assert result.provider == "espeak"
     border = lines[19]["fit"]
     assert border["start"] + border["duration"] <= 40.0 or border["verdict"] == "overflow"

@@ -45,6 +45,8 @@ WORTH_MEASURING = 0.2
 
 LOOKAHEAD_STEPS = 12
 """16 ms to both sides: the limiter closes before a peak and opens after it without being heard."""
+CURVE_STEPS = 3_000
+"""How many steps of 100 ms the limiter is computed for at once."""
 MOST_GAIN_DB = 40.0
 SILENCE_LUFS = -70.0
 
@@ -208,19 +210,30 @@ def _lufs(energy: Curve | float) -> Curve:
 
 def _limited(programme: Programme, curve: Peaks) -> Curve:
     """Energy behind the limiter. Within 100 ms it lies where the peaks are, which is where the limiter is at work."""
-    energy, per_step = programme.energy, STEP // PEAK_STEP
-    count = min(len(energy), len(curve) // per_step)
-    weights = np.square(programme.peaks[: count * per_step]).reshape(-1, per_step) + np.float32(1e-12)
-    factors = np.square(curve[: count * per_step]).reshape(-1, per_step)
-    kept = energy.copy()
-    kept[:count] *= np.average(factors, axis=1, weights=weights)
+    kept, per_step = programme.energy.copy(), STEP // PEAK_STEP
+    for at in range(0, min(len(kept), len(curve) // per_step), CURVE_STEPS):
+        count = min(CURVE_STEPS, len(kept) - at, len(curve) // per_step - at)
+        part = slice(at * per_step, (at + count) * per_step)
+        weights = np.square(programme.peaks[part]).reshape(-1, per_step) + np.float32(1e-12)
+        kept[at : at + count] *= np.average(np.square(curve[part]).reshape(-1, per_step), axis=1, weights=weights)
     return kept
 
 
 def _limiter(peaks: Peaks, limit: float) -> Peaks:
+    """Piece by piece, each with the neighbours that it depends on: a long film's curve is kept once, not five times."""
+    reach, size = 2 * LOOKAHEAD_STEPS, CURVE_STEPS * (STEP // PEAK_STEP)
+    curve = np.ones(len(peaks), np.float32)
+    for at in range(0, len(peaks), size):
+        first = max(0, at - reach)
+        part = _limiter_of(peaks[first : at + size + reach], limit)
+        curve[at : at + size] = part[at - first :][:size]
+    return curve
+
+
+def _limiter_of(peaks: Peaks, limit: float) -> Peaks:
     needed = np.minimum(np.float32(1.0), np.float32(limit) / np.maximum(peaks, np.float32(1e-9)))
-    if not needed.size or needed.min() >= 1.0:
-        return np.ones(len(needed), np.float32)
+    if needed.min() >= 1.0:
+        return needed
     padded = np.pad(needed, LOOKAHEAD_STEPS, mode="edge")
     lowest = np.lib.stride_tricks.sliding_window_view(padded, 2 * LOOKAHEAD_STEPS + 1).min(axis=1)
     # One step narrower than what was looked at, as samples are interpolated between steps: never above what is needed.

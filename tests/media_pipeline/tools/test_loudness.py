@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from media_pipeline.tools import loudness
 from media_pipeline.tools.loudness import RATE, Meter, Programme, Signal, integrated, master, measure
 
 
@@ -88,3 +89,13 @@ def test_mastering_meets_target_and_ceiling(tmp_path: Path, kind: str, target: f
     heard = measure(written(tmp_path / "a.wav", np.concatenate(parts)))
     assert heard.integrated == pytest.approx(target, abs=0.5)
     assert heard.true_peak <= -1.8
+
+
+def test_a_long_programme_is_mastered_in_pieces_without_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = metered(programme("speech"))
+    whole = master(measured, target=-14, ceiling=-9.0)
+    monkeypatch.setattr(loudness, "CURVE_STEPS", 7)
+    pieces = master(measured, target=-14, ceiling=-9.0)
+    assert whole.limiter.min() < 0.99
+    assert np.allclose(whole.limiter, pieces.limiter, atol=1e-6)
+    assert whole.gain == pytest.approx(pieces.gain)

@@ -13,7 +13,7 @@ from media_pipeline.tools.loudness import RATE, Meter, Programme, Signal, integr
 
 
 def programme(kind: str, seconds: float = 12.0) -> Signal:
-    """Stereo that is like speech (bursts), music (noise with bass), or a film with quiet and loud parts."""
+    """Stereo like speech (bursts), music (noise with bass), drums (all peaks), or a film with quiet and loud parts."""
     rng = np.random.default_rng(7)
     count = int(seconds * RATE)
     at = np.arange(count) / RATE
@@ -22,6 +22,8 @@ def programme(kind: str, seconds: float = 12.0) -> Signal:
     if kind == "speech":
         voice = np.sign(np.sin(2 * np.pi * 130 * at)) ** 3 * (np.sin(2 * np.pi * 3 * at) > 0) * 0.4
         made = voice[:, None] * np.array([1.0, 0.8]) + noise * 0.05
+    elif kind == "drums":
+        made = noise * (0.05 + 6 * np.exp(-30 * (at * 2 % 1)))[:, None]
     elif kind == "music":
         made = noise + bass
     else:
@@ -92,10 +94,10 @@ def test_mastering_meets_target_and_ceiling(tmp_path: Path, kind: str, target: f
 
 
 def test_a_long_programme_is_mastered_in_pieces_without_seams(monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = metered(programme("speech"))
-    whole = master(measured, target=-14, ceiling=-9.0)
+    measured = metered(programme("drums"))
+    whole = master(measured, target=-14, ceiling=-2.0)
     monkeypatch.setattr(loudness, "CURVE_STEPS", 7)
-    pieces = master(measured, target=-14, ceiling=-9.0)
-    assert whole.limiter.min() < 0.99
+    pieces = master(measured, target=-14, ceiling=-2.0)
+    assert whole.limiter.min() < 0.9
     assert np.allclose(whole.limiter, pieces.limiter, atol=1e-6)
     assert whole.gain == pytest.approx(pieces.gain)

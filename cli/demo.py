@@ -141,7 +141,7 @@ def _show(
     with console.status("Starting the server"):
         _wait_ready(base, server)
     password = secrets.token_urlsafe(9)
-    key = _manage(environment, "create_api_key", EMAIL)
+    key = _manage(environment, "create_api_key", EMAIL, "--operator")
     _manage({**environment, "DEMO_PASSWORD": password}, "set_password", EMAIL, "--from-env", "DEMO_PASSWORD")
     headers = {"Authorization": f"Api-Key {key}"}
     with httpx.Client(base_url=base, headers=headers, timeout=httpx.Timeout(30, read=300)) as client:

@@ -25,8 +25,8 @@ LANGUAGE_CODE = "en-us"
 VAR = ENV.var
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "config.apps.OperatorsAdmin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -92,6 +92,12 @@ STORAGES: dict[str, dict[str, Any]] = {
         if DEBUG or environment.testing()
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
+}
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Dragoman",
+    "SITE_HEADER": "Dragoman",
+    "SITE_URL": "/",
+    "SHOW_BACK_BUTTON": True,
 }
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR / "static"

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from assets.selectors import asset_json
 from jobs.models import Artifact, Job, JobEvent, StageAttempt, StageRun
 from jobs.models.stage_run import WHOLE
 from jobs.services.estimates import job_eta_seconds
-from jobs.state import JOB_ENDED, JOB_OPEN, JOB_RETRYABLE, RUN_DONE, Priority
+from jobs.state import JOB_ENDED, JOB_OPEN, JOB_RETRYABLE, RUN_DONE, RUN_OPEN, Priority, RunStatus
 
 HLS_MASTER = "hls/master.m3u8"
 BASE = "/api/v1/jobs"
@@ -36,6 +36,7 @@ class ShardCount:
     total: int
     attempts: int
     provider: str
+    began: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -130,8 +131,10 @@ def artifact_json(artifact: Artifact) -> dict[str, Any]:
 
 
 def artifacts_listed(job: Job) -> QuerySet[Artifact]:
-    """The public ones; of the HLS tree only its master."""
-    return _listed(Artifact.objects.filter(job=job)).order_by("run__position", "language", "name")
+    """The public ones, one of each name (the last); of the HLS tree only its master."""
+    found = _listed(Artifact.objects.filter(job=job))
+    later = found.filter(name=OuterRef("name"), run__position__gt=OuterRef("run__position"))
+    return found.filter(~Exists(later)).order_by("run__position", "language", "name")
 
 
 def artifact_named(job: Job, name: str) -> Artifact | None:
@@ -163,12 +166,16 @@ def _related(jobs: Sequence[Job]) -> Related:
         .order_by()
         .values("job_id", "stage", "language")
         .annotate(
-            total=Count("id"), done=Count("id", filter=Q(status__in=RUN_DONE)), most=Max("attempt"), by=Max("provider")
+            total=Count("id"),
+            done=Count("id", filter=Q(status__in=RUN_DONE)),
+            most=Max("attempt"),
+            by=Max("provider"),
+            began=Min("started_at"),
         )
     )
     for row in counts:
         place = (row["job_id"], row["stage"], row["language"])
-        related.shards[place] = ShardCount(row["done"], row["total"], row["most"], row["by"])
+        related.shards[place] = ShardCount(row["done"], row["total"], row["most"], row["by"], row["began"])
     for job_id, name in _listed(Artifact.objects.filter(job__in=ids)).order_by("name").values_list("job_id", "name"):
         if name not in related.names[job_id]:
             related.names[job_id].append(name)
@@ -219,18 +226,24 @@ def _job_json(job: Job, related: Related) -> dict[str, Any]:
 
 
 def _stage_json(run: StageRun, shards: ShardCount | None) -> dict[str, Any]:
+    """A stage whose shards are at work is running, and began when the first of them did."""
+    status, progress, started = run.status, run.progress, run.started_at
+    if shards and shards.began:
+        started = min(shards.began, started or shards.began)
+        if run.status in RUN_OPEN:
+            status, progress = RunStatus.RUNNING.value, max(progress, 98.0 * shards.done / shards.total)
     seconds = None
-    if run.started_at and run.finished_at:
-        seconds = round((run.finished_at - run.started_at).total_seconds(), 3)
+    if started and run.finished_at:
+        seconds = round((run.finished_at - started).total_seconds(), 3)
     return {
         "stage": run.stage,
         "language": run.language or None,
-        "status": run.status,
-        "progress": 100.0 if run.status in RUN_DONE else round(run.progress, 1),
+        "status": status,
+        "progress": 100.0 if run.status in RUN_DONE else round(progress, 1),
         "cached": run.cached,
         "attempts": max(run.attempt, shards.attempts if shards else 0),
         "shards": {"done": shards.done, "total": shards.total} if shards else None,
-        "started_at": run.started_at,
+        "started_at": started,
         "finished_at": run.finished_at,
         "duration_seconds": seconds,
         "provider": run.provider or (shards.provider if shards else "") or None,

@@ -6,7 +6,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.models import ApiKey, Role, User
+from accounts.models import ApiKey, User
 
 
 class MayAct(BasePermission):
@@ -20,7 +20,7 @@ class MayAct(BasePermission):
         if not isinstance(user, User):
             return False
         reads = request.method in SAFE_METHODS or getattr(view, "only_reads", False)
-        if not reads and user.role == Role.VIEWER and not user.is_superuser:
+        if not reads and not user.may_write:
             return False
         if not isinstance(key, ApiKey) or not key.scopes or "admin" in key.scopes:
             return True

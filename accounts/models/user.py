@@ -32,6 +32,10 @@ class EmailUserManager(UserManager["User"]):
         """An admin who may do everything."""
         return self.create_user(email, password, role=Role.ADMIN, is_staff=True, is_superuser=True, **fields)
 
+    def get_by_natural_key(self, username: str | None) -> User:
+        """The user with this address, however it was typed."""
+        return self.get(email=(username or "").strip().lower())
+
 
 class User(AbstractUser):
     """Signs in by e-mail address."""
@@ -54,3 +58,8 @@ class User(AbstractUser):
     def is_operator(self) -> bool:
         """Operators see everyone's work and run the server."""
         return self.is_superuser or self.role in {Role.OPERATOR, Role.ADMIN}
+
+    @property
+    def may_write(self) -> bool:
+        """Viewers only look on."""
+        return self.is_superuser or self.role != Role.VIEWER

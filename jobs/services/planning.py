@@ -154,11 +154,13 @@ def provider_prints(run: StageRun, stage: Stage, job: Job) -> list[str]:
 
 def digest_of(run: StageRun, stage: Stage, job: Job, inputs: Iterable[Artifact], shard: Shard | None = None) -> str:
     """What makes a run's output, as one SHA-256."""
+    inputs = list(inputs)
     source = job.asset.sha256 if job.asset and ArtifactType.SOURCE_MEDIA in stage.consumes else ""
+    gathers = stage.scope is Scope.JOB and any(artifact.language for artifact in inputs)
     made_of = {
         "stage": [stage.name, stage.version],
         "params": {name: job.params.get(name) for name in stage.params},
-        "languages": [job.source_language, run.language, *(job.target_languages if stage.scope is Scope.JOB else ())],
+        "languages": [job.source_language, run.language, *(job.target_languages if gathers else ())],
         "title": job.title if ArtifactType.MP4 in stage.produces else "",
         "providers": provider_prints(run, stage, job),
         "source": source,

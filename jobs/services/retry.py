@@ -59,6 +59,12 @@ def job_retry(
     return scope.job
 
 
+def resumable_stages(job: Job) -> list[str]:
+    """The stages that the job can be resumed from: those whose inputs are all there."""
+    picture = planning.Picture.of(job)
+    return [stage for stage in picture.after if _inputs_there(picture, stage)]
+
+
 def _check_languages(job: Job, languages: Sequence[str] | None) -> None:
     known = {job.source_language, *job.target_languages}
     wrong = [code for code in languages or () if code not in known]

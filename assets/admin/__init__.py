@@ -1,0 +1,5 @@
+"""Assets in the admin."""
+
+from assets.admin.assets import AssetAdmin
+
+__all__ = ["AssetAdmin"]

@@ -1,0 +1,21 @@
+"""The admin site: for operators, whatever else their account says."""
+
+from __future__ import annotations
+
+from django.contrib.admin.apps import AdminConfig
+from django.http import HttpRequest
+from unfold.sites import UnfoldAdminSite
+
+
+class OperatorsSite(UnfoldAdminSite):
+    """Lets operators and admins in."""
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may use the admin at all."""
+        return request.user.is_active and bool(getattr(request.user, "is_operator", False))
+
+
+class OperatorsAdmin(AdminConfig):
+    """Makes that site the default one."""
+
+    default_site = "config.apps.OperatorsSite"

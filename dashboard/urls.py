@@ -8,6 +8,7 @@ from django.urls import path
 from dashboard import views
 
 urlpatterns = [
+    path("favicon.ico", views.favicon),
     path("", views.job_list, name="job-list"),
     path(
         "login/",

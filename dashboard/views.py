@@ -13,6 +13,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from rest_framework.request import Request
@@ -144,6 +145,12 @@ def job_retry_page(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = _job_or_404(request, job_id)
     stage = request.POST.get("resume_from") or None
     return _act(request, job, lambda: job_retry(job_id=job.pk, resume_from=stage), "The job was queued again.")
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Where browsers look for an icon when a page names none."""
+    return redirect(static("icon.svg"), permanent=False)
 
 
 def _act(request: HttpRequest, job: Job, act: Callable[[], Any], done: str) -> HttpResponse:

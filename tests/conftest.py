@@ -83,6 +83,7 @@ def _prepare() -> None:
 
 
 _prepare()
+pytest_plugins = ("tests.factories",)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -36,6 +36,7 @@ class Migration(migrations.Migration):
                 ('seen_at', models.DateTimeField(db_index=True)),
             ],
             options={
+                'verbose_name_plural': 'worker processes',
                 'ordering': ('queue', 'name'),
             },
         ),

@@ -19,6 +19,7 @@ class WorkerProcess(models.Model):
 
     class Meta:
         ordering = ("queue", "name")
+        verbose_name_plural = "worker processes"
 
     def __str__(self) -> str:
         return self.name

@@ -92,6 +92,14 @@ def probe_file(path: Path, *, check: Check = no_check) -> MediaInfo:
     )
 
 
+REASONS: Mapping[str, str] = {
+    "truncated": "The file is cut short: its index is missing. Upload it again, whole.",
+    "too_many_streams": f"The file has more than {MOST_STREAMS} streams.",
+    "playlist": "The file is a playlist or of a format that is not taken.",
+    "not_media": "The file is not audio or video that can be read.",
+}
+
+
 def _look_at_start(path: Path) -> None:
     with path.open("rb") as stream:
         start = stream.read(4096)
@@ -112,7 +120,10 @@ def _ffprobe(path: Path, check: Check) -> dict[str, Any]:
     except ToolTimedOut:
         raise
     except ToolFailed as error:
-        raise MediaRefused(_why(error.detail), code=_code(error.detail)) from error
+        code = _code(error.detail)
+        if code == "truncated" and not _begins_as_media(path):
+            code = "not_media"  # ffprobe believed the name
+        raise MediaRefused(REASONS[code], code=code) from error
     found: dict[str, Any] = json.loads(done.stdout or b"{}")
     return found
 
@@ -127,13 +138,12 @@ def _code(detail: str) -> str:
     return "not_media"
 
 
-def _why(detail: str) -> str:
-    return {
-        "truncated": "The file is cut short: its index is missing. Upload it again, whole.",
-        "too_many_streams": f"The file has more than {MOST_STREAMS} streams.",
-        "playlist": "The file is a playlist or of a format that is not taken.",
-        "not_media": "The file is not audio or video that can be read.",
-    }[_code(detail)]
+def _begins_as_media(path: Path) -> bool:
+    """Whether the first bytes are those of a container that we take (ISO 14496-12 4.2, RFC 9559 11, RIFF, Ogg)."""
+    with path.open("rb") as stream:
+        start = stream.read(12)
+    boxes = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")
+    return start[4:8] in boxes or start.startswith((b"\x1a\x45\xdf\xa3", b"RIFF", b"OggS", b"fLaC", b"ID3", b"FLV"))
 
 
 def _is_cover(stream: Mapping[str, Any]) -> bool:

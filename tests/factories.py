@@ -1,4 +1,4 @@
-"""Jobs that look as the engine leaves them, without running it."""
+"""Jobs that look as the engine leaves them, without running it: fixtures for all tests of the office."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from unfold.sites import UnfoldAdminSite
 
 
-class OperatorsSite(UnfoldAdminSite):
+class OperatorsSite(UnfoldAdminSite):  # type: ignore[misc]
     """Lets operators and admins in."""
 
     def has_permission(self, request: HttpRequest) -> bool:

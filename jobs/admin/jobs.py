@@ -68,7 +68,7 @@ class JobAdmin(ReadOnlyAdmin):
         """The title, or the start of the id."""
         return job.title or str(job.pk)[:8]
 
-    @display(description="Status", ordering="status", label=STATUS_COLOURS)
+    @display(description="Status", ordering="status", label=STATUS_COLOURS)  # type: ignore[untyped-decorator]
     def shown_status(self, job: Job) -> str:
         """A coloured label."""
         return job.status

@@ -44,7 +44,7 @@ class StageRunAdmin(ReadOnlyAdmin):
     )  # fmt: skip
     inlines = (Attempts,)
 
-    @display(description="Status", ordering="status", label=STATUS_COLOURS)
+    @display(description="Status", ordering="status", label=STATUS_COLOURS)  # type: ignore[untyped-decorator]
     def shown_status(self, run: StageRun) -> str:
         """A coloured label."""
         return run.status

@@ -27,10 +27,11 @@ serve: setup ## Run everything on this machine (PORT=8000).
 	@$(PY) manage.py serve --port $(PORT)
 
 test: setup-test ## Run all tests.
-	@$(PY) -m pytest -n 2 --dist loadgroup -q
+	@$(PY) -m pytest -n 2 --dist worksteal -q --ignore tests/e2e
+	@$(PY) -m pytest -q tests/e2e
 
 test-fast: setup-test ## Leave out what is slow or needs a browser.
-	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not slow and not browser"
+	@$(PY) -m pytest -n 2 --dist worksteal -q -m "not slow and not browser"
 
 check: setup-test ## Lint, types, import contracts, templates, migrations, OpenAPI.
 	.venv/bin/ruff check .

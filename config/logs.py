@@ -49,6 +49,14 @@ def configure_structlog() -> None:
     )
 
 
+def json_formatter() -> structlog.stdlib.ProcessorFormatter:
+    """One JSON object a line, whatever the console shows."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=SHARED,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
+    )
+
+
 def logging_config(*, level: str, console: bool) -> dict[str, Any]:
     """The dictConfig. ``console`` gives colours for a person instead of JSON."""
     configure_structlog()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
-from django_prometheus.exports import ExportToDjangoView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from assets.api.media import signed_media
 from config import health
+from config.metrics import metrics
 
 api = [
     path("", include("accounts.api.urls")),
@@ -28,7 +28,7 @@ urlpatterns = [
     path("media/v/<str:token>/<path:path>", signed_media, name="signed-media"),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
-    path("metrics", ExportToDjangoView, name="metrics"),
+    path("metrics", metrics, name="metrics"),
     path("", include("dashboard.urls")),
 ]
 

@@ -157,7 +157,17 @@ class Monitor(threading.Thread):
             if watch is not self._watch or watch.reason is not None:
                 return
             watch.reason, watch.stopped_at = reason, time.monotonic()
-        log.info("stage.stopping", reason=reason.code)
+        run = watch.claim.run
+        log.info(
+            "stage.stopping",
+            reason=reason.code,
+            job_id=str(watch.claim.job.pk),
+            stage=run.stage,
+            language=run.language,
+            shard=run.shard,
+            attempt=run.attempt,
+            worker=self._worker,
+        )
         process.kill_all()
 
     def _end_if_stuck(self, watch: Watch) -> None:

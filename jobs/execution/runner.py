@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from assets import storage
+from jobs import metrics
 from jobs.errors import StaleWrite
 from jobs.execution.context import RowContext
 from jobs.execution.monitor import HandBack, Monitor
 from jobs.failpoints import Failpoint, failpoint
-from jobs.metrics import STAGE_FAILURES, STAGE_RUNS, STAGE_SECONDS
 from jobs.models import Job
 from jobs.models.stage_run import WHOLE
 from jobs.services import claims, dispatch, estimates
@@ -30,6 +32,8 @@ from media_pipeline.contract import Produced, StageResult
 from media_pipeline.errors import Cancelled, ContractBroken, LeaseLost, PipelineError, StorageUnavailable
 from media_pipeline.tools import process
 
+T = TypeVar("T")
+AGAIN_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
@@ -108,24 +112,24 @@ def _run_claimed(worker: Worker, claim: Claim) -> Job | None:
     worker.monitor.begin(claim, stage.deadline.seconds(claim.run.media_seconds))
     log.info("stage.started")
     job: Job | None = None
-    outcome = "lost"
+    outcome, provider = "lost", ""
     try:
         result = _run_stage(worker, claim, work)
         failpoint(Failpoint.STAGE_AFTER_RUN)
         kept = _store(claim, work, result)
         worker.monitor.check()
-        job, outcome = claims.run_succeed(claim=claim, outcome=kept), "succeeded"
+        provider = kept.provider
+        job, outcome = _insist(lambda: claims.run_succeed(claim=claim, outcome=kept)), "succeeded"
         log.info("stage.succeeded", duration_ms=_ms(started), provider=kept.provider)
         _learn(claim, time.monotonic() - started)
-        STAGE_SECONDS.labels(claim.job.kind, claim.run.stage, kept.provider).observe(time.monotonic() - started)
     except (StaleWrite, LeaseLost):
         log.warning("stage.lost", duration_ms=_ms(started))
     except HandBack:
-        claims.run_hand_back(claim=claim)
+        _insist(lambda: claims.run_hand_back(claim=claim))
         outcome = "handed_back"
         log.info("stage.handed_back", duration_ms=_ms(started))
     except Cancelled:
-        claims.run_cancelled(claim=claim)
+        _insist(lambda: claims.run_cancelled(claim=claim))
         outcome = "cancelled"
         log.info("stage.cancelled", duration_ms=_ms(started))
     except Exception as error:  # whatever a stage raises ends its run, never the worker
@@ -134,8 +138,32 @@ def _run_claimed(worker: Worker, claim: Claim) -> Job | None:
         worker.monitor.finish()
         process.kill_all()
         shutil.rmtree(work, ignore_errors=True)
-        STAGE_RUNS.labels(claim.job.kind, claim.run.stage, outcome).inc()
+        metrics.count_stage(
+            pipeline=claim.job.kind,
+            stage=claim.run.stage,
+            provider=provider,
+            outcome=outcome,
+            seconds=time.monotonic() - started,
+        )
+        metrics.flush()
     return job
+
+
+def _insist(write: Callable[[], T]) -> T:
+    """Write how a run ended; a database that is away for less than a lease does not undo the work.
+
+    A second write of what the first one wrote unseen meets the fence and raises StaleWrite: nothing is done twice.
+    """
+    until = time.monotonic() + settings.DRAGOMAN["LEASE"].total_seconds()
+    while True:
+        try:
+            return write()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > until:
+                raise
+            log.warning("commit.database_away", error=type(error).__name__)
+            close_old_connections()
+            time.sleep(AGAIN_SECONDS)
 
 
 def _run_stage(worker: Worker, claim: Claim, work: Path) -> StageResult:
@@ -152,18 +180,18 @@ def _failed(worker: Worker, claim: Claim, error: Exception, started: float) -> J
         worker.monitor.check()
     except (Cancelled, HandBack, LeaseLost) as reason:
         if isinstance(reason, Cancelled):
-            claims.run_cancelled(claim=claim)
+            _insist(lambda: claims.run_cancelled(claim=claim))
         elif isinstance(reason, HandBack):
-            claims.run_hand_back(claim=claim)
+            _insist(lambda: claims.run_hand_back(claim=claim))
         return None
     except PipelineError as reason:
         error = reason
     code = error.specific_code if isinstance(error, PipelineError) else "internal_error"
-    STAGE_FAILURES.labels(claim.run.stage, code).inc()
+    metrics.count_failure(stage=claim.run.stage, code=code)
     known = isinstance(error, PipelineError)
     log.warning("stage.failed", code=code, error=str(error), duration_ms=_ms(started), exc_info=not known)
     try:
-        return claims.run_fail(claim=claim, error=error)
+        return _insist(lambda: claims.run_fail(claim=claim, error=error))
     except StaleWrite:
         log.warning("stage.lost", duration_ms=_ms(started))
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -15,10 +16,12 @@ from rq import Queue
 from rq.utils import now
 from rq.worker import SimpleWorker
 
+from config.logs import json_formatter
 from jobs.execution.monitor import Monitor
 from jobs.execution.runner import Worker, serve_as
 from jobs.models import WorkerProcess
 from jobs.services import dispatch
+from jobs.services.logbook import LogbookHandler
 from jobs.services.reconcile import leases_forfeit
 from media_pipeline import registry
 from media_pipeline.tools.process import die_with_parent
@@ -63,6 +66,7 @@ def work(queue: str, *, load: bool = True) -> None:
     WorkerProcess.objects.create(
         name=name, queue=queue, host=socket.gethostname(), pid=os.getpid(), started_at=started, seen_at=started
     )
+    keep_logs()
     monitor.start()
     structlog.contextvars.bind_contextvars(worker=name)
     log.info("worker.started", queue=queue)
@@ -73,6 +77,13 @@ def work(queue: str, *, load: bool = True) -> None:
         monitor.end()
         leases_forfeit(worker=name)
         log.info("worker.left", queue=queue)
+
+
+def keep_logs() -> None:
+    """From now on, what is logged about the job at work is also kept in its own log."""
+    handler = LogbookHandler()
+    handler.setFormatter(json_formatter())
+    logging.getLogger().addHandler(handler)
 
 
 def _load_providers() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
-from collections.abc import Iterator, MutableMapping
-from typing import Any
+from collections.abc import Iterator
 
 import structlog
 
@@ -34,13 +34,12 @@ class Logbook:
             self._job, self._lines, self._kept = job_id, [], 0
             self._key = f"jobs/{job_id}/log/{run_id:012d}-{fence:06d}.jsonl"
 
-    def add(self, event: MutableMapping[str, Any]) -> None:
-        """Keep a line of the job that is open; others pass by."""
-        if not self._job or event.get("job_id") != self._job:
+    def add(self, line: str) -> None:
+        """Keep a line, one JSON object, when it is of the job that is open; others pass by."""
+        if not self._job or f'"{self._job}"' not in line:
             return
-        public = {name: value for name, value in event.items() if not name.startswith("_")}
         with self._lock:
-            self._lines.append(json.dumps(public, ensure_ascii=False, default=str))
+            self._lines.append(line)
             del self._lines[:-LONGEST]
 
     def flush(self) -> None:
@@ -66,10 +65,15 @@ logbook = Logbook()
 """This process's."""
 
 
-def keep_line(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor."""
-    logbook.add(event)
-    return event
+class LogbookHandler(logging.Handler):
+    """Puts what this process logs into its logbook. Its formatter must make one JSON object a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the record."""
+        try:
+            logbook.add(self.format(record))
+        except Exception:  # as logging's own handlers do: a log line ends nobody's work
+            self.handleError(record)
 
 
 def job_log_lines(job: Job) -> Iterator[bytes]:

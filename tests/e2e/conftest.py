@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -51,6 +52,14 @@ class Demo:
         return self.var / "demo"
 
 
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The demo, after its job; stopped with everything it started."""
@@ -59,7 +68,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.demo"],
         cwd=ROOT,
-        env={**surroundings, "DRAGOMAN_VAR": str(var), "PORT": "8350", "COLUMNS": "200"},
+        env={**surroundings, "DRAGOMAN_VAR": str(var), "PORT": str(free_port()), "COLUMNS": "200"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Demo, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 TRACKS = "Array.from(player.audioTracks()).filter((t) => t.enabled).map((t) => t.language).join()"
 SHOWN = "Array.from(player.textTracks()).filter((t) => t.mode === 'showing').map((t) => t.language).join()"
 

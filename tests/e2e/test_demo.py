@@ -15,7 +15,7 @@ from cli.clip import talk
 from media_pipeline.tools.wer import word_error_rate
 from tests.e2e.conftest import Demo
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.slow]
 LANGUAGES = {"en": "eng", "es": "spa", "ca": "cat"}
 
 

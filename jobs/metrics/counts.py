@@ -1,0 +1,102 @@
+"""Counts kept in Redis, so that any process on any machine shows what all of them did.
+
+One hash; a field names a metric, its labels and, for histograms, the bucket. A process adds up what it counted and
+sends the sum once a stage: Redis away costs nothing, the sum waits for the next time. A flushed Redis begins at zero
+again, as a restarted process would, which Prometheus knows as a counter reset.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import redis
+import structlog
+
+from jobs.realtime.publish import client
+
+KEY = "dragoman:metrics"
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A metric: its help, its labels, and its buckets when it is a histogram."""
+
+    help: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+
+
+STAGE_SECONDS = "dragoman_stage_duration_seconds"
+STAGE_RUNS = "dragoman_stage_runs"
+STAGE_FAILURES = "dragoman_stage_failures"
+SPECS: Mapping[str, Spec] = {
+    STAGE_SECONDS: Spec(
+        "Seconds that a stage run took.",
+        ("pipeline", "stage", "provider"),
+        (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
+    ),
+    STAGE_RUNS: Spec("Stage runs that ended.", ("pipeline", "stage", "provider", "outcome")),
+    STAGE_FAILURES: Spec("Stage runs that failed, by reason.", ("stage", "code")),
+}
+
+Field = tuple[str, tuple[str, ...], str]
+"""Metric, values of its labels, and "" for a counter; "sum" or the bucket's edge for a histogram."""
+
+_waiting: dict[Field, float] = defaultdict(float)
+_lock = threading.Lock()
+
+
+def count_stage(*, pipeline: str, stage: str, provider: str, outcome: str, seconds: float) -> None:
+    """A stage run has ended; its time counts when it succeeded."""
+    _add(STAGE_RUNS, (pipeline, stage, provider, outcome))
+    if outcome == "succeeded":
+        _observe(STAGE_SECONDS, (pipeline, stage, provider), seconds)
+
+
+def count_failure(*, stage: str, code: str) -> None:
+    """A stage run failed for this reason."""
+    _add(STAGE_FAILURES, (stage, code))
+
+
+def flush() -> None:
+    """Send what waits."""
+    with _lock:
+        sums = dict(_waiting)
+        _waiting.clear()
+    if not sums:
+        return
+    try:
+        with client().pipeline(transaction=False) as pipe:
+            for field, value in sums.items():
+                pipe.hincrbyfloat(KEY, json.dumps(field), value)
+            pipe.execute()
+    except redis.RedisError as error:
+        with _lock:
+            for field, value in sums.items():
+                _waiting[field] += value
+        log.debug("metrics.redis_away", error=type(error).__name__)
+
+
+def read() -> dict[Field, float]:
+    """All counts. Raises redis.RedisError."""
+    found: dict[Field, float] = {}
+    for raw, value in client().hgetall(KEY).items():  # type: ignore[union-attr]
+        name, labels, part = json.loads(raw)
+        found[name, tuple(labels), part] = float(value)
+    return found
+
+
+def _add(name: str, labels: Sequence[str], value: float = 1.0, part: str = "") -> None:
+    with _lock:
+        _waiting[name, tuple(labels), part] += value
+
+
+def _observe(name: str, labels: Sequence[str], value: float) -> None:
+    edge = next((str(edge) for edge in SPECS[name].buckets if value <= edge), "+Inf")
+    _add(name, labels, 1.0, edge)
+    _add(name, labels, value, "sum")

@@ -27,16 +27,31 @@ def resolve(path: str) -> Any:
 
 
 @cache
+def listed(name: str) -> tuple[str, ...]:
+    """``STAGES``, ``PROVIDERS`` or ``PIPELINES`` of this installation: ours, then those of its plug-ins.
+
+    ``DRAGOMAN_PLUGINS`` names modules, by commas, that have tuples of these names.
+    """
+    modules = [part.strip() for part in os.environ.get("DRAGOMAN_PLUGINS", "").split(",") if part.strip()]
+    try:
+        more = [path for module in modules for path in getattr(import_module(module), name, ())]
+    except ImportError as error:
+        raise ContractBroken(f"DRAGOMAN_PLUGINS names a module that cannot be imported: {error}") from error
+    found: tuple[str, ...] = (*getattr(defaults, name), *more)
+    return found
+
+
+@cache
 def stages() -> Mapping[str, Stage]:
     """All stages by name, one instance each."""
-    made = [resolve(path)() for path in defaults.STAGES]
+    made = [resolve(path)() for path in listed("STAGES")]
     return {stage.name: stage for stage in made}
 
 
 @cache
 def pipelines() -> Mapping[str, Pipeline]:
     """All pipelines by kind."""
-    found = [resolve(path) for path in defaults.PIPELINES]
+    found = [resolve(path) for path in listed("PIPELINES")]
     return {pipeline.kind: pipeline for pipeline in found}
 
 
@@ -51,7 +66,7 @@ def pipeline(kind: str) -> Pipeline:
 @cache
 def router() -> ProviderRouter:
     """All providers, configured from the environment (``DRAGOMAN_<ID>_<FIELD>``, or ``..._FILE``)."""
-    classes = [resolve(path) for path in defaults.PROVIDERS]
+    classes = [resolve(path) for path in listed("PROVIDERS")]
     return ProviderRouter([configured(cls) for cls in classes])
 
 

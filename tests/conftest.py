@@ -71,6 +71,7 @@ def _prepare() -> None:
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "DRAGOMAN_VAR": str(HOME / "var"),
         "REDIS_URL": url,
+        "DRAGOMAN_PLUGINS": "tests.jobs.engine.stages",
         "SECRET_KEY": "tests-need-a-key-that-is-longer-than-thirty-two",
         "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
         "DRAGOMAN_LOG_LEVEL": os.environ.get("DRAGOMAN_LOG_LEVEL", "WARNING"),

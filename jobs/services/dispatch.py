@@ -107,12 +107,24 @@ def pick(queue: str, count: int, *, now: datetime | None = None) -> list[tuple[i
     now = now or timezone.now()
     moved: list[tuple[int, int]] = []
     while len(moved) < count:
-        chosen = [c.run_id for c in candidates(queue, now)[: count - len(moved)]]
+        chosen = _fairest(candidates(queue, now), count - len(moved))
         got = runs_dispatch(chosen, now=now) if chosen else []
         if not got:
             break
         moved += got
     return moved
+
+
+def _fairest(found: Sequence[Candidate], count: int) -> list[int]:
+    """The first candidates, up to the one before which an owner that was just served would be served again."""
+    chosen: list[int] = []
+    served = float("inf")
+    for candidate in found[:count]:
+        if candidate.load > served:
+            break
+        chosen.append(candidate.run_id)
+        served = min(served, (candidate.in_flight + 1) / max(candidate.weight, 0.01))
+    return chosen
 
 
 def pick_next(queue: str) -> tuple[int, int] | None:

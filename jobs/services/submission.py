@@ -21,7 +21,7 @@ from jobs.errors import (
 )
 from jobs.failpoints import Failpoint, failpoint
 from jobs.models import Job, StageRun
-from jobs.services import dispatch, planning
+from jobs.services import dispatch, ending, planning
 from jobs.services.transitions import new_job_scope
 from jobs.state import JobStatus, Priority
 from media_pipeline import languages, registry
@@ -70,6 +70,7 @@ def job_submit(*, owner: User, request: JobRequest) -> Job:
         StageRun.objects.bulk_create(planning.runs_for(scope.job, asset.duration or 0.0))
         scope.emit("job.queued", {"status": JobStatus.QUEUED.value})
         planning.advance(scope)
+        ending.end_if_done(scope)  # all of it may be there from a job before
         failpoint(Failpoint.SUBMIT_BEFORE_COMMIT)
     failpoint(Failpoint.SUBMIT_AFTER_COMMIT)
     dispatch.dispatch_all()

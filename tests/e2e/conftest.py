@@ -21,7 +21,16 @@ from playwright.sync_api import Page, sync_playwright
 from tests.conftest import die_with_parent
 
 ROOT = Path(__file__).parents[2]
-OWN = ("DATABASE_URL", "REDIS_URL", "STORAGE_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE", "ALLOWED_HOSTS", "PORT")
+OWN = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "STORAGE_URL",
+    "SECRET_KEY",
+    "DJANGO_SETTINGS_MODULE",
+    "ALLOWED_HOSTS",
+    "PORT",
+    "DRAGOMAN_PLUGINS",
+)
 READY = 240
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 

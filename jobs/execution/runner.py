@@ -114,13 +114,13 @@ def _run_claimed(worker: Worker, claim: Claim) -> Job | None:
     job: Job | None = None
     outcome, provider = "lost", ""
     try:
-        result = _run_stage(worker, claim, work)
+        result, spans = _run_stage(worker, claim, work, started)
         failpoint(Failpoint.STAGE_AFTER_RUN)
         kept = _store(claim, work, result)
         worker.monitor.check()
         provider = kept.provider
         job, outcome = _insist(lambda: claims.run_succeed(claim=claim, outcome=kept)), "succeeded"
-        log.info("stage.succeeded", duration_ms=_ms(started), provider=kept.provider)
+        log.info("stage.succeeded", duration_ms=_ms(started), provider=kept.provider, **spans)
         _learn(claim, time.monotonic() - started)
     except (StaleWrite, LeaseLost):
         log.warning("stage.lost", duration_ms=_ms(started))
@@ -166,12 +166,15 @@ def _insist(write: Callable[[], T]) -> T:
             time.sleep(AGAIN_SECONDS)
 
 
-def _run_stage(worker: Worker, claim: Claim, work: Path) -> StageResult:
+def _run_stage(worker: Worker, claim: Claim, work: Path, started: float) -> tuple[StageResult, dict[str, int]]:
+    """What the stage gave; and when, after ``started``, it was entered and left: the rest is the engine's own time."""
     work.mkdir(parents=True)
     stage = registry.stages()[claim.run.stage]
     ctx = RowContext(claim, work, worker.monitor.check)
     joining = claim.run.shard == WHOLE and bool(claim.run.shards_total)
-    return stage.join(ctx) if joining else stage.run(ctx)
+    entered = _ms(started)
+    result = stage.join(ctx) if joining else stage.run(ctx)
+    return result, {"entered_ms": entered, "left_ms": _ms(started)}
 
 
 def _failed(worker: Worker, claim: Claim, error: Exception, started: float) -> Job | None:

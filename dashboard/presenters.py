@@ -15,6 +15,7 @@ from media_pipeline import languages
 STAGES: Mapping[str, str] = {
     "probe": "Look at the file",
     "extract": "Take out the sound",
+    "original": "Prepare the original",
     "asr": "Hear the words",
     "mt": "Translate",
     "tts": "Speak",

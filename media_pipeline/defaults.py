@@ -5,6 +5,7 @@ from __future__ import annotations
 STAGES: tuple[str, ...] = (
     "media_pipeline.stages.probe.Probe",
     "media_pipeline.stages.extract.Extract",
+    "media_pipeline.stages.original.Original",
     "media_pipeline.stages.asr.Asr",
     "media_pipeline.stages.mt.Mt",
     "media_pipeline.stages.tts.Tts",

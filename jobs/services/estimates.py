@@ -18,12 +18,13 @@ from jobs.state import RUN_DONE, JobStatus
 GUESSES: Mapping[str, tuple[float, float]] = {
     "probe": (0.3, 0.0),
     "extract": (0.3, 0.012),
-    "asr": (0.2, 0.25),
+    "original": (0.3, 0.016),
+    "asr": (0.2, 0.15),
     "mt": (0.5, 0.01),
     "tts": (0.3, 0.03),
-    "mix": (0.5, 0.06),
+    "mix": (0.5, 0.04),
     "subtitles": (0.2, 0.001),
-    "package": (1.0, 0.03),
+    "package": (0.5, 0.005),
     "qc": (0.3, 0.01),
 }
 """Before anything was learned: seconds in all, and for each second of media."""

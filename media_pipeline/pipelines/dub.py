@@ -7,7 +7,7 @@ from media_pipeline.pipelines.params import DubParams
 
 DUB = Pipeline(
     kind="dub",
-    stages=("probe", "extract", "asr", "mt", "tts", "mix", "subtitles", "package", "qc"),
+    stages=("probe", "extract", "original", "asr", "mt", "tts", "mix", "subtitles", "package", "qc"),
     accepts=("video", "audio"),
     params_model=DubParams,
 )

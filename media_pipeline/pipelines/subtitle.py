@@ -7,7 +7,7 @@ from media_pipeline.pipelines.params import SubtitleParams
 
 SUBTITLE = Pipeline(
     kind="subtitle",
-    stages=("probe", "extract", "asr", "mt", "subtitles", "package", "qc"),
+    stages=("probe", "extract", "original", "asr", "mt", "subtitles", "package", "qc"),
     accepts=("video", "audio"),
     params_model=SubtitleParams,
 )

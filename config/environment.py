@@ -39,6 +39,7 @@ class Environment:
     log_console: bool
     max_upload_bytes: int
     slots_per_owner: int
+    lease_seconds: int
     secure_cookies: bool
     proxy_hops: int
 
@@ -98,6 +99,7 @@ def load() -> Environment:
         log_console=flag("DRAGOMAN_LOG_CONSOLE", default=False),
         max_upload_bytes=number("DRAGOMAN_MAX_UPLOAD_BYTES", 8 * 1024**3),
         slots_per_owner=number("DRAGOMAN_SLOTS_PER_OWNER", 0),
+        lease_seconds=max(4, number("DRAGOMAN_LEASE_SECONDS", 60)),
         secure_cookies=flag("DRAGOMAN_SECURE_COOKIES", default=not embedded and not debug),
         proxy_hops=number("DRAGOMAN_PROXY_HOPS", 0),
     )

@@ -168,10 +168,10 @@ RQ_QUEUES = {
 }
 
 DRAGOMAN: dict[str, Any] = {
-    "LEASE": timedelta(seconds=60),
-    "HEARTBEAT": timedelta(seconds=15),
-    "RECONCILE": timedelta(seconds=5),
-    "CLAIM_WITHIN": timedelta(seconds=30),
+    "LEASE": timedelta(seconds=ENV.lease_seconds),
+    "HEARTBEAT": timedelta(seconds=ENV.lease_seconds / 4),
+    "RECONCILE": timedelta(seconds=min(5, ENV.lease_seconds / 4)),
+    "CLAIM_WITHIN": timedelta(seconds=ENV.lease_seconds / 2),
     "MAX_CRASHES": 3,
     "MAX_UPLOAD_BYTES": ENV.max_upload_bytes,
     "SLOTS_PER_OWNER": ENV.slots_per_owner,  # 0: no limit

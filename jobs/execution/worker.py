@@ -13,6 +13,8 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 from rq import Queue
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
 from rq.utils import now
 from rq.worker import SimpleWorker
 
@@ -43,6 +45,14 @@ class WarmWorker(SimpleWorker):
         self.ours.monitor.leave_within(GRACE_SECONDS)
         self._shutdown_requested_date = now()
         self._shutdown()  # type: ignore[no-untyped-call]
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run what the message names. A Redis that was flushed or went away meanwhile does not end the worker: what
+        was done stands in the database, and the message is of no more use."""
+        try:
+            super().execute_job(job, queue)  # type: ignore[no-untyped-call]
+        except (redis.RedisError, InvalidJobOperation, NoSuchJobError) as error:
+            log.warning("worker.message_gone", message=job.id, error=type(error).__name__)
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """Asked again: the same grace. RQ would raise in the middle of a stage here."""

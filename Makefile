@@ -26,8 +26,9 @@ demo: setup ## Dub a talk into Spanish and Catalan (VIDEO=path, LANGS=es,ca, EXI
 serve: setup ## Run everything on this machine (PORT=8000).
 	@$(PY) manage.py serve --port $(PORT)
 
-test: setup-test ## Run all tests.
+test: setup-test ## Run all tests, those of the office on SQLite and on PostgreSQL.
 	@$(PY) -m pytest -n 2 --dist worksteal -q --ignore tests/e2e
+	@$(PY) -m tests.on_postgres -n 2 --dist worksteal -q tests/accounts tests/admin tests/assets tests/config tests/dashboard tests/jobs
 	@$(PY) -m pytest -q tests/e2e
 
 test-fast: setup-test ## Leave out what is slow or needs a browser.

@@ -147,6 +147,7 @@ def database(url: str, var: Path) -> dict[str, Any]:
             "PRAGMA cache_size=-16000; PRAGMA mmap_size=134217728;",
         }
     else:
+        entry["HOST"] = unquote(entry.get("HOST") or "")  # a socket's folder, as libpq writes it in a URI
         entry["CONN_MAX_AGE"] = 600
         entry["CONN_HEALTH_CHECKS"] = True
     return entry

@@ -7,30 +7,24 @@ environment points the run to PostgreSQL; SQLite otherwise, in a file, so that t
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import django
 import pytest
 import redis
 from django.conf import settings
 
+from tests.die import die_with_parent
+
 HOME = Path(tempfile.mkdtemp(prefix="dragoman-test-"))
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def die_with_parent() -> None:
-    """For ``preexec_fn``: the child is killed when this process is gone, however it went."""
-    if os.uname().sysname == "Linux":
-        _libc.prctl(1, signal.SIGKILL)
 
 
 def start_redis(home: Path) -> tuple[subprocess.Popen[bytes], str]:
@@ -110,8 +104,9 @@ def process_env(transactional_db: None) -> dict[str, str]:
     if connection.vendor == "sqlite":
         url = f"sqlite:///{found['NAME']}"
     else:
-        host, port = found["HOST"] or "localhost", found["PORT"] or 5432
-        url = f"postgres://{found['USER']}:{found['PASSWORD']}@{host}:{port}/{found['NAME']}"
+        host = quote(found["HOST"] or "localhost", safe="")
+        secret = f":{quote(found['PASSWORD'])}" if found["PASSWORD"] else ""
+        url = f"postgres://{found['USER']}{secret}@{host}:{found['PORT'] or 5432}/{found['NAME']}"
     return os.environ | {"DATABASE_URL": url}
 
 

@@ -195,6 +195,10 @@ def run_fail(*, claim: Claim, error: BaseException, now: datetime | None = None)
     again = report["retryable"] and tries < claim.run.max_attempts
     with job_scope(claim.job.pk, now=now) as scope:
         run = claim.run
+        if scope.job.status == JobStatus.CANCELLING:  # nothing is tried again
+            if not _give_up(scope, claim):
+                raise StaleWrite
+            return scope.job
         if again:
             wait = backoff(run, getattr(error, "retry_after", None))
             moved = scope.run_to(
@@ -232,16 +236,25 @@ def run_cancelled(*, claim: Claim, now: datetime | None = None) -> None:
     """The worker stopped because the job is being cancelled. Somebody else's run is left alone."""
     now = now or timezone.now()
     with job_scope(claim.job.pk, now=now) as scope:
-        if scope.run_to(claim.run, RunStatus.CANCELLED, fence=claim.fence, finished_at=now, lease_until=None):
-            _attempt_end(claim, AttemptOutcome.CANCELLED, now)
-        ending.cancel_if_idle(scope)
+        _give_up(scope, claim)
+
+
+def _give_up(scope: JobScope, claim: Claim) -> bool:
+    """End a run whose job is being cancelled, and the job when it was the last one; False when it is not ours."""
+    moved = scope.run_to(claim.run, RunStatus.CANCELLED, fence=claim.fence, finished_at=scope.now, lease_until=None)
+    if moved:
+        _attempt_end(claim, AttemptOutcome.CANCELLED, scope.now)
+    ending.cancel_if_idle(scope)
+    return moved
 
 
 def run_hand_back(*, claim: Claim, now: datetime | None = None) -> None:
     """A worker that must leave gives its run back; the try does not count."""
     now = now or timezone.now()
     with job_scope(claim.job.pk, now=now) as scope:
-        if scope.run_to(
+        if scope.job.status == JobStatus.CANCELLING:
+            _give_up(scope, claim)
+        elif scope.run_to(
             claim.run,
             RunStatus.READY,
             fence=claim.fence,

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.conftest import die_with_parent
+from tests.die import die_with_parent
 
 ROOT = Path(__file__).parents[2]
 OWN = (

@@ -18,6 +18,7 @@ from jobs.services.reconcile import reconcile
 from jobs.services.retry import job_retry
 from jobs.state import JobStatus, RunStatus
 from tests.jobs.engine.conftest import Engine, effects_in, outputs_of, run_of, seqs_of, statuses
+from tests.jobs.engine.stages import Busy
 
 NOTHING = Outcome(artifacts=[], facts={}, provider="", warnings=[], usage={})
 
@@ -294,3 +295,19 @@ class TestCancel:
         job_retry(job_id=job.pk)
         engine.work()
         assert fresh(job).status == JobStatus.SUCCEEDED
+
+    @pytest.mark.parametrize("end", ["fail", "hand back"])
+    def test_what_ends_while_it_is_cancelled_is_not_tried_again(
+        self, engine: Engine, user: Any, submit: Any, end: str
+    ) -> None:
+        job = submit(user)
+        ((run_id, fence),) = dispatch.pick("cpu", 1, now=engine.now)
+        claim = claims.run_claim(run_id=run_id, fence=fence, worker="w", now=engine.now)
+        assert claim
+        job_cancel(job_id=job.pk)
+        if end == "fail":
+            claims.run_fail(claim=claim, error=Busy("busy"))
+        else:
+            claims.run_hand_back(claim=claim)
+        assert fresh(job).status == JobStatus.CANCELLED
+        assert run_of(job, "first").status == RunStatus.CANCELLED

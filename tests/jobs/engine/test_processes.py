@@ -20,7 +20,7 @@ from django.db import close_old_connections
 from jobs.models import Job, StageAttempt, StageRun, WorkerProcess
 from jobs.services.cancel import job_cancel
 from jobs.state import JOB_ENDED, JobStatus
-from tests.conftest import die_with_parent
+from tests.die import die_with_parent
 from tests.jobs.engine.conftest import effects_in, outputs_of, seqs_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]

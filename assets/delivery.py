@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import IO
 from urllib.parse import quote
 
 from django.conf import settings
@@ -25,6 +24,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from assets import storage
+from assets.objects import Readable
 
 KEY_ID = "1"
 CHUNK = 256 * 1024
@@ -104,13 +104,11 @@ def send(
         headers["Content-Disposition"] = _attachment(filename)
     if tag and tag in [part.strip() for part in request.headers.get("If-None-Match", "").split(",")]:
         return HttpResponse(status=304, headers=headers)
-    if not storage.exists(key):
+    size = storage.size(key)
+    if size is None:
         raise FileNotFoundError(key)
-    stream = storage.open_key(key)
-    size = stream.seek(0, 2)
     span = _span(request, size, tag)
     if span is None:
-        stream.close()
         return HttpResponse(status=416, headers={**headers, "Content-Range": f"bytes */{size}"})
     start, end = span
     partial = "Range" in request.headers and (start, end) != (0, size)
@@ -118,10 +116,12 @@ def send(
     if partial:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     status = 206 if partial else 200
-    if request.method == "HEAD":
-        stream.close()
+    if request.method == "HEAD" or start == end:
         return HttpResponse(status=status, headers=headers, content_type=media_type)
-    answer = StreamingHttpResponse(_chunks(stream, start, end), status=status, headers=headers, content_type=media_type)
+    stream = storage.open_range(key, start, end)
+    answer = StreamingHttpResponse(
+        _chunks(stream, end - start), status=status, headers=headers, content_type=media_type
+    )
     answer._resource_closers.append(stream.close)  # type: ignore[attr-defined]  # also when nobody reads it to its end
     return answer
 
@@ -143,9 +143,7 @@ def _span(request: HttpRequest, size: int, tag: str) -> tuple[int, int] | None:
     return (start, end) if start < size else None
 
 
-async def _chunks(stream: IO[bytes], start: int, end: int) -> AsyncIterator[bytes]:
-    await asyncio.to_thread(stream.seek, start)
-    left = end - start
+async def _chunks(stream: Readable, left: int) -> AsyncIterator[bytes]:
     while left > 0 and (chunk := await asyncio.to_thread(stream.read, min(CHUNK, left))):
         left -= len(chunk)
         yield chunk

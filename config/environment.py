@@ -178,18 +178,14 @@ def storage(url: str, var: Path) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bucket_name": bucket,
         "location": parts.path.strip("/"),
-        "querystring_auth": True,
-        "default_acl": None,
-        "file_overwrite": True,
         "addressing_style": query.pop("addressing_style", "path" if "endpoint_url" in query else "auto"),
-        "signature_version": "s3v4",
     }
     if parts.username and parts.password:
         options |= {"access_key": unquote(parts.username), "secret_key": unquote(parts.password)}
     unknown = set(query) - {"endpoint_url", "region_name"}
     if unknown:
         raise ImproperlyConfigured(f"STORAGE_URL does not take: {', '.join(sorted(unknown))}")
-    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options | query}
+    return {"BACKEND": "assets.objects.S3Objects", "OPTIONS": options | query}
 
 
 def testing() -> bool:

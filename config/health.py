@@ -7,8 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
-from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
@@ -16,10 +14,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
+from assets import storage
 from jobs.models import WorkerProcess
 from jobs.realtime.publish import client
+from media_pipeline.errors import StorageUnavailable
 
-FAULTS = (DatabaseError, RedisError, OSError, BotoCoreError, ClientError)
+FAULTS = (DatabaseError, RedisError, OSError, StorageUnavailable)
 ALIVE = timedelta(seconds=60)
 log = structlog.get_logger(__name__)
 
@@ -63,4 +63,4 @@ def _redis() -> None:
 
 
 def _storage() -> None:
-    default_storage.exists("readyz")
+    storage.reach()

@@ -61,7 +61,9 @@ def run_chain(run_id: int, fence: int) -> None:
     following: tuple[int, int] | None = (run_id, fence)
     while following is not None:
         run_once(worker, *following)
+        # Ours first: else a message would be sent for the worker that we are, and lie there until our chain ends.
         following = None if worker.leaving else dispatch.pick_next(worker.queue)
+        dispatch.dispatch_all()
 
 
 def run_once(worker: Worker, run_id: int, fence: int) -> bool:
@@ -84,7 +86,6 @@ def run_once(worker: Worker, run_id: int, fence: int) -> bool:
         job = _run_claimed(worker, claim)
     if job is not None and job.status in JOB_ENDED:
         _keep_log(job)
-    dispatch.dispatch_all()
     return True
 
 

@@ -16,7 +16,9 @@ from media_pipeline.tools import pcm
 
 RATE = 16_000
 FRAMES_A_SECOND = 100
-CHUNK_SECONDS = 0.5
+LONGEST_UTTERANCE = 20.0
+"""Seconds given to the decoder in one go: it holds the interpreter's lock for about an eighth of that, and neither the
+lease nor a cancel may wait longer. Windows are shorter, unless nobody pauses."""
 NO_WORDS = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")
 VARIANT = re.compile(r"\(\d+\)$")
 
@@ -25,7 +27,7 @@ class PocketSphinx(AsrProvider):
     """Recognises one window at a time; the decoder is made once a process (about half a second, 150 MB)."""
 
     id = "pocketsphinx"
-    version = "5"
+    version = "5.1"
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
@@ -50,19 +52,29 @@ class PocketSphinx(AsrProvider):
         self, audio: Path, *, start: float, end: float, language: str, check: Check = no_check
     ) -> Transcript:
         self.load()
-        decoder = self._decoder
-        decoder.start_utt()
-        try:
-            block = int(RATE * CHUNK_SECONDS)
-            for samples in pcm.stream(audio, rate=RATE, block=block, start=start, end=end, check=check):
-                check()
-                decoder.process_raw((samples * 32767).astype(np.int16).tobytes(), no_search=False, full_utt=False)
-        except BaseException:
-            decoder.end_utt()
-            raise
-        decoder.end_utt()
+        words: list[Word] = []
+        pieces = max(1, math.ceil((end - start) / LONGEST_UTTERANCE))
+        length = (end - start) / pieces
+        for first in (start + index * length for index in range(pieces)):
+            check()
+            words += self._utterance(pcm.read(audio, rate=RATE, start=first, end=first + length, check=check), first)
         check()
-        return Transcript(words=tuple(self._words(start)), language="en")
+        return Transcript(words=tuple(words), language="en")
+
+    def _utterance(self, samples: pcm.Samples, start: float) -> list[Word]:
+        """The words of one utterance, given whole: only then are its means its own (cepstral mean normalisation).
+
+        Fed in pieces, the decoder begins with the means of whatever it heard before: other results on every worker,
+        and on a new voice far worse ones.
+        """
+        if not len(samples):
+            return []
+        self._decoder.start_utt()
+        try:
+            self._decoder.process_raw((samples * 32767).astype(np.int16).tobytes(), no_search=False, full_utt=True)
+        finally:
+            self._decoder.end_utt()
+        return self._words(start)
 
     def _words(self, start: float) -> list[Word]:
         words = []

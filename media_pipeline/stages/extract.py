@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from media_pipeline.contract import ArtifactType, BaseStage, Deadline, Produced, StageContext, StageResult
-from media_pipeline.tools.process import Limits, run
+from media_pipeline.tools.ffmpeg import ffmpeg, users_file
 from media_pipeline.tools.vad import speech_windows
 
 NO_SPEECH = "No speech was found in this file: subtitles and dub stay empty."
@@ -13,21 +13,18 @@ class Extract(BaseStage):
     """Streams: its memory does not grow with the film."""
 
     name = "extract"
+    version = 2
     consumes = (ArtifactType.SOURCE_MEDIA, ArtifactType.PROBE)
     produces = (ArtifactType.SPEECH, ArtifactType.BED)
     deadline = Deadline(fixed=300, per_media_second=1)
 
     def run(self, ctx: StageContext) -> StageResult:
         speech, bed = ctx.work / "speech.flac", ctx.work / "bed.flac"
-        run(
-            [
-                *("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file", "-y"),
-                *("-i", str(ctx.input(ArtifactType.SOURCE_MEDIA).path)),
-                *("-map", "0:a:0", "-ac", "1", "-ar", "16000", "-c:a", "flac", "-compression_level", "0", str(speech)),
-                *("-map", "0:a:0", "-ac", "2", "-ar", "48000", "-c:a", "flac", "-compression_level", "0"),
-                *("-sample_fmt", "s16", str(bed)),
-            ],
-            limits=Limits(seconds=4 * 3600),
+        ffmpeg(
+            *users_file(ctx.input(ArtifactType.SOURCE_MEDIA).path),
+            *("-map", "0:a:0", "-ac", "1", "-ar", "16000", "-c:a", "flac", "-compression_level", "0", str(speech)),
+            *("-map", "0:a:0", "-ac", "2", "-ar", "48000", "-c:a", "flac", "-compression_level", "0"),
+            *("-sample_fmt", "s16", str(bed)),
             check=ctx.check_cancelled,
         )
         windows = speech_windows(speech, check=ctx.check_cancelled)

@@ -17,11 +17,11 @@ SPEECH_ABOVE = 0.5
 SILENCE_BELOW = 0.35
 """Two thresholds, so that a weak syllable does not end a span (as Silero's own utilities do)."""
 SHORTEST_SPEECH = 0.2
-PADDING = 0.25
+PADDING = 0.15
 """Seconds kept around speech: recognisers want to hear where a word begins."""
 SHORTEST_PAUSE = 0.35
 WANTED_WINDOW = 9.0
-LONGEST_WINDOW = 22.0
+LONGEST_WINDOW = 15.0
 LONGEST_GAP = 1.5
 """A longer silence is not worth listening to, so that a window ends there."""
 
@@ -31,7 +31,7 @@ Span = tuple[float, float]
 def speech_windows(path: Path, *, check: Check = no_check) -> tuple[Span, ...]:
     """Windows of speech for recognition, in seconds, in order and not overlapping.
 
-    Each begins and ends in silence and is about 9 s long, 22 s at most where the speaker pauses at all.
+    Each begins and ends in silence and is about 9 s long, 15 s at most where the speaker pauses at all.
     """
     return merge(list(speech_spans(path, check=check)))
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from media_pipeline.contract import ArtifactType, BaseStage, Deadline, Produced, StageContext, StageResult
 from media_pipeline.tools import pcm
+from media_pipeline.tools.ffmpeg import ffmpeg, ffprobe, users_file
 from media_pipeline.tools.process import Limits, run
 
 LONGEST_GOP = 10.0
@@ -22,7 +23,6 @@ COPYABLE_PIXELS = {"yuv420p", "yuvj420p"}
 AUDIO = ("-c:a", "aac", "-aac_coder", "fast", "-b:a", "160k", "-ar", "48000", "-ac", "2")
 PEAKS_A_SECOND = 20
 PEAKS_RATE = 8000
-FFMPEG = ("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file", "-y")
 
 
 class Original(BaseStage):
@@ -51,7 +51,11 @@ def _sound(ctx: StageContext, source: Path, seconds: float) -> Produced:
     stream = next(iter(_streams(source, "a:0")), {})
     path = ctx.work / "original.m4a"
     coded = ["-c:a", "copy"] if _sound_copyable(stream, seconds) else [*AUDIO, "-af", _filled(seconds)]
-    _ffmpeg(ctx, "-i", str(source), "-map", "0:a:0", "-vn", *coded, "-t", f"{seconds:.3f}", str(path))
+    ffmpeg(
+        *users_file(source),
+        *("-map", "0:a:0", "-vn", *coded, "-t", f"{seconds:.3f}", str(path)),
+        check=ctx.check_cancelled,
+    )
     return Produced(path.name, path, ArtifactType.ORIGINAL, "audio/mp4", public=False)
 
 
@@ -88,10 +92,7 @@ def _longest_gop(ctx: StageContext, source: Path, seconds: float) -> float:
             longest, before = max(longest, float(at) - before), float(at)
 
     run(
-        [
-            *("ffprobe", "-v", "error", "-protocol_whitelist", "file", "-select_streams", "v:0"),
-            *("-show_entries", "packet=pts_time,flags", "-of", "csv=p=0", str(source)),
-        ],
+        ffprobe(source, "-select_streams", "v:0", "-show_entries", "packet=pts_time,flags", "-of", "csv=p=0"),
         limits=Limits(seconds=3600),
         check=ctx.check_cancelled,
         on_line=take,
@@ -101,13 +102,14 @@ def _longest_gop(ctx: StageContext, source: Path, seconds: float) -> float:
 
 def _encoded_video(ctx: StageContext, source: Path, seconds: float) -> Produced:
     path = ctx.work / "video.mp4"
-    _ffmpeg(
-        ctx,
-        *("-i", str(source), "-map", "0:v:0", "-an", "-sn", "-dn"),
+    ffmpeg(
+        *users_file(source),
+        *("-map", "0:v:0", "-an", "-sn", "-dn"),
         *("-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p"),
         *("-c:v", "libx264", "-preset", "veryfast", "-crf", "21"),
         *("-force_key_frames", "expr:gte(t,n_forced*2)", "-t", f"{seconds:.3f}", str(path)),
-        hours=8,
+        seconds=8 * 3600,
+        check=ctx.check_cancelled,
     )
     return Produced(path.name, path, ArtifactType.VIDEO, "video/mp4", public=False)
 
@@ -115,10 +117,10 @@ def _encoded_video(ctx: StageContext, source: Path, seconds: float) -> Produced:
 def _poster(ctx: StageContext, source: Path, seconds: float) -> list[Produced]:
     """A frame from the first tenth that looks like its neighbours, and so is neither black nor a flash."""
     path = ctx.work / "poster.jpg"
-    _ffmpeg(
-        ctx,
-        *("-ss", f"{seconds * 0.1:.3f}", "-i", str(source), "-map", "0:v:0"),
+    ffmpeg(
+        *("-ss", f"{seconds * 0.1:.3f}", *users_file(source), "-map", "0:v:0"),
         *("-vf", "thumbnail=24,scale='min(1280,iw)':-2", "-frames:v", "1", "-q:v", "3", str(path)),
+        check=ctx.check_cancelled,
     )
     return [Produced("poster.jpg", path, ArtifactType.POSTER, "image/jpeg")] if path.exists() else []
 
@@ -137,17 +139,7 @@ def _peaks(ctx: StageContext, source: Path) -> Produced:
     return Produced("peaks.json", path, ArtifactType.PEAKS, "application/json")
 
 
-def _ffmpeg(ctx: StageContext, *args: str, hours: float = 4) -> None:
-    run([*FFMPEG, *args], limits=Limits(seconds=hours * 3600), check=ctx.check_cancelled)
-
-
 def _streams(source: Path, which: str) -> list[dict[str, Any]]:
-    done = run(
-        [
-            *("ffprobe", "-v", "error", "-protocol_whitelist", "file", "-select_streams", which),
-            *("-show_streams", "-of", "json", str(source)),
-        ],
-        limits=Limits(seconds=120),
-    )
+    done = run(ffprobe(source, "-select_streams", which, "-show_streams", "-of", "json"), limits=Limits(seconds=120))
     found: list[dict[str, Any]] = json.loads(done.stdout).get("streams", [])
     return found

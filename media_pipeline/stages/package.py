@@ -21,8 +21,8 @@ from media_pipeline.contract import (
     StageResult,
 )
 from media_pipeline.tools import hls
+from media_pipeline.tools.ffmpeg import ffmpeg, own_file, users_file
 from media_pipeline.tools.hls import SEGMENT_SECONDS, Rendition, Variant
-from media_pipeline.tools.process import Limits, run
 from media_pipeline.tools.subtitle_formats import parse_vtt
 
 FILE_NAME = re.compile(r"[^\w .()-]+")
@@ -103,13 +103,15 @@ class Packer:
         """HLS of video and audio, and the MP4."""
         shown = [pair for pair in self.subtitles if parse_vtt(pair[1].read_text(encoding="utf-8"))]
         sounds = [track.path for track in self.tracks]
-        argv = ["ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file,pipe", "-y"]
-        for path in [*self.video, *sounds, *(path for _, path in shown)]:
-            argv += ["-i", str(path)]
+        argv: list[str] = []
+        for path in self.video:
+            argv += users_file(path)
+        for path in [*sounds, *(path for _, path in shown)]:
+            argv += own_file(path)
         maps = [f"{number}:a:0" for number in range(len(self.video), len(self.video) + len(sounds))]
         argv += self._hls_outputs(maps)
         argv += self._mp4_output(maps, shown, len(self.video) + len(sounds))
-        run(argv, limits=Limits(seconds=4 * 3600), check=self.ctx.check_cancelled)
+        ffmpeg(*argv, check=self.ctx.check_cancelled)
 
     def _hls_outputs(self, maps: Sequence[str]) -> list[str]:
         argv: list[str] = []

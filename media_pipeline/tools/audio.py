@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from media_pipeline.errors import ProviderFailed
 from media_pipeline.providers.base import Check, no_check
+from media_pipeline.tools.ffmpeg import command
 from media_pipeline.tools.process import Limits, spawn
 
 Speech = NDArray[np.int16]
@@ -76,10 +77,10 @@ def level_dbfs(samples: Speech) -> float:
 
 def write_flac(path: Path, pieces: Iterable[Speech], rate: int, *, check: Check = no_check) -> None:
     """Write mono pieces end to end as one 16-bit FLAC. Raises ToolFailed."""
-    argv = [
-        *("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-f", "s16le", "-ar", str(rate), "-ac", "1"),
-        *("-i", "pipe:0", "-c:a", "flac", "-compression_level", "5", "-f", "flac", "-y", str(path)),
-    ]
+    argv = command(
+        *("-f", "s16le", "-ar", str(rate), "-ac", "1"),
+        *("-i", "pipe:0", "-c:a", "flac", "-compression_level", "5", "-f", "flac", str(path)),
+    )
     with spawn(argv, limits=Limits(seconds=900), check=check, feed=True) as child:
         for piece in pieces:
             child.write(piece.astype("<i2", copy=False).tobytes())

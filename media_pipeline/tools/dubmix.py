@@ -11,6 +11,7 @@ import numpy as np
 
 from media_pipeline.providers.base import Check, no_check
 from media_pipeline.tools import pcm
+from media_pipeline.tools.ffmpeg import command
 from media_pipeline.tools.loudness import RATE, Mastering, Meter, Programme, Signal
 from media_pipeline.tools.process import Limits, spawn
 
@@ -106,11 +107,11 @@ def encode(
 
     ffmpeg's fast coefficient search takes a fifth of the time of its default; 160 kbit/s make up for it.
     """
-    argv = [
-        *("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-f", "f32le", "-ar", str(RATE), "-ac", "2"),
+    argv = command(
+        *("-f", "f32le", "-ar", str(RATE), "-ac", "2"),
         *("-i", "pipe:0", "-c:a", "aac", "-aac_coder", "fast", "-b:a", f"{AAC_KBPS}k", *metadata),
-        *("-movflags", "+faststart", "-f", "mp4", "-y", str(out)),
-    ]
+        *("-movflags", "+faststart", "-f", "mp4", str(out)),
+    )
     at = 0
     with spawn(argv, limits=Limits(seconds=4 * 3600), check=check, feed=True) as child, raw.open("rb") as file:
         while data := file.read(BLOCK * 8):

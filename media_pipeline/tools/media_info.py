@@ -13,20 +13,14 @@ from typing import Any
 from media_pipeline import languages
 from media_pipeline.errors import MediaRefused, ToolFailed, ToolTimedOut
 from media_pipeline.providers.base import Check, no_check
+from media_pipeline.tools.ffmpeg import MOST_PIXELS, MOST_STREAMS, QUIET, ffprobe, users_file
 from media_pipeline.tools.process import Limits, run
 
-FORMATS = ",".join(
-    (
-        *("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "flv", "ogg", "asf", "mxf"),
-        *("wav", "w64", "aiff", "flac", "mp3", "aac", "ac3", "eac3", "amr", "caf", "au"),
-    )
-)
-MOST_PIXELS = 40_000_000
-MOST_STREAMS = 16
 LIMITS = Limits(seconds=120, memory=1 << 30, cpu_seconds=120)
 LONG_LIMITS = Limits(seconds=1800, memory=1 << 30, cpu_seconds=1800)
 LENGTH_TOLERANCE_SECONDS, LENGTH_TOLERANCE_SHARE = 1.0, 0.02
 PLAYLISTS = (b"#EXTM3U", b"ffconcat", b";FFMETADATA", b"v=0\r", b"v=0\n", b"<?xml", b"<svg", b"[playlist]", b"<MPD")
+PICTURE = re.compile(r"Picture size (\d+)x(\d+) ")
 TIME = re.compile(r"time=(-?)(\d+):(\d\d):(\d\d\.\d+)")
 
 
@@ -110,11 +104,7 @@ def _look_at_start(path: Path) -> None:
 
 
 def _ffprobe(path: Path, check: Check) -> dict[str, Any]:
-    argv = [
-        *("ffprobe", "-v", "error", "-hide_banner", "-protocol_whitelist", "file", "-format_whitelist", FORMATS),
-        *("-max_pixels", str(MOST_PIXELS), "-max_streams", "1000", "-show_format", "-show_streams", "-of", "json"),
-        str(path),
-    ]
+    argv = ffprobe(path, "-show_format", "-show_streams", "-of", "json", streams=1000)
     try:
         done = run(argv, limits=LIMITS, check=check)
     except ToolTimedOut:
@@ -124,6 +114,8 @@ def _ffprobe(path: Path, check: Check) -> dict[str, Any]:
         if code == "truncated" and not _begins_as_media(path):
             code = "not_media"  # ffprobe believed the name
         raise MediaRefused(REASONS[code], code=code) from error
+    for wide, high in PICTURE.findall(done.stderr):
+        _check_pixels(int(wide) * int(high))
     found: dict[str, Any] = json.loads(done.stdout or b"{}")
     return found
 
@@ -147,20 +139,17 @@ def _begins_as_media(path: Path) -> bool:
 
 
 def _is_cover(stream: Mapping[str, Any]) -> bool:
-    return bool(stream.get("disposition", {}).get("attached_pic")) or stream.get("codec_name") in {
-        "png",
-        "mjpeg",
-        "bmp",
-    }
+    return bool(stream.get("disposition", {}).get("attached_pic"))
+
+
+def _check_pixels(pixels: int) -> None:
+    if pixels > MOST_PIXELS:
+        raise MediaRefused(f"The picture has {pixels:,} pixels; {MOST_PIXELS:,} are the most.", code="too_many_pixels")
 
 
 def _check_streams(audio: Sequence[Any], video: Sequence[Any], streams: Sequence[Any]) -> None:
     for stream in streams:
-        pixels = int(stream.get("width") or 0) * int(stream.get("height") or 0)
-        if pixels > MOST_PIXELS:
-            raise MediaRefused(
-                f"The picture has {pixels:,} pixels; {MOST_PIXELS:,} are the most.", code="too_many_pixels"
-            )
+        _check_pixels(int(stream.get("width") or 0) * int(stream.get("height") or 0))
     if not audio:
         raise MediaRefused("The file has no audio, so there is nothing to translate.", code="no_audio")
     for stream in (*audio, *video):
@@ -171,8 +160,7 @@ def _check_streams(audio: Sequence[Any], video: Sequence[Any], streams: Sequence
 def _decoded_seconds(path: Path, check: Check) -> float:
     """Seconds of the longest track, by reading every packet: what the header claims does not count."""
     argv = [
-        *("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-stats", "-protocol_whitelist", "file"),
-        *("-format_whitelist", FORMATS, "-i", str(path), "-map", "0:V:0?", "-map", "0:a:0"),
+        *("ffmpeg", *QUIET, "-stats", *users_file(path), "-map", "0:V:0?", "-map", "0:a:0"),
         *("-c", "copy", "-f", "null", "-"),
     ]
     try:

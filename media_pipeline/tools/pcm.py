@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media_pipeline.providers.base import Check, no_check
+from media_pipeline.tools.ffmpeg import command, users_file
 from media_pipeline.tools.process import Limits, spawn
 
 Samples = NDArray[np.float32]
@@ -54,7 +55,8 @@ def _argv(path: Path, rate: int, channels: int, start: float, end: float | None)
     window = ["-ss", f"{start:.3f}"] if start else []
     if end is not None:
         window += ["-t", f"{end - start:.3f}"]
-    return [
-        *("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file,pipe", *window),
-        *("-i", str(path), "-map", "0:a:0", "-ac", str(channels), "-ar", str(rate), "-f", "f32le", "pipe:1"),
-    ]
+    return command(
+        *window,
+        *users_file(path),
+        *("-map", "0:a:0", "-ac", str(channels), "-ar", str(rate), "-f", "f32le", "pipe:1"),
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +17,12 @@ from django.core.exceptions import ImproperlyConfigured
 BASE_DIR = Path(__file__).resolve().parent.parent
 KNOWN_SECRETS = frozenset({"", "secret", "change-me", "changeme", "insecure", "django-insecure"})
 MINIMUM_SECRET = 32
+DISTINCT = 5
+LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
+DATABASES = ("django.db.backends.postgresql", "django.db.backends.sqlite3")
+DATABASE_FORMS = "postgres://user:password@host:5432/name or sqlite:////path/of/the/file"
+REDIS_FORMS = "redis://host:6379/0, rediss://… or unix:///path/of/the/socket"
+STORAGE_FORMS = "file:///path or s3://bucket?endpoint_url=…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +47,19 @@ class Environment:
     max_upload_bytes: int
     slots_per_owner: int
     lease_seconds: int
+    drain_seconds: int
     secure_cookies: bool
     proxy_hops: int
 
 
 def read(name: str, default: str = "") -> str:
-    """A variable, or the content of the file that ``NAME_FILE`` points to."""
+    """A variable, or the content of the file that ``NAME_FILE`` points to. Raises ImproperlyConfigured."""
     if path := os.environ.get(f"{name}_FILE"):
-        return Path(path).read_text(encoding="utf-8").strip()
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {reason}.") from error
     return os.environ.get(name, default)
 
 
@@ -63,13 +75,21 @@ def flag(name: str, *, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name} must be one of 1, 0, true, false, yes, no, on, off; it is {raw!r}.")
 
 
-def number(name: str, default: int) -> int:
-    """A whole number. Raises ImproperlyConfigured on anything else."""
-    raw = read(name, str(default))
-    try:
-        return int(raw)
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be a whole number; it is {raw!r}.") from error
+def number(name: str, default: int, *, least: int = 0, most: int = 2**62) -> int:
+    """A whole number within bounds. Raises ImproperlyConfigured on anything else."""
+    raw = read(name) or str(default)
+    if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and least <= int(raw) <= most):
+        span = f"from {least} to {most}" if most < 2**62 else f"of at least {least}"
+        raise ImproperlyConfigured(f"{name} must be a whole number {span}; it is {raw!r}.")
+    return int(raw)
+
+
+def one_of(name: str, choices: tuple[str, ...]) -> str:
+    """One of a few words, the first when none is given. Raises ImproperlyConfigured on anything else."""
+    raw = read(name) or choices[0]
+    if raw.upper() not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}; it is {raw!r}.")
+    return raw.upper()
 
 
 def listed(name: str, default: str) -> tuple[str, ...]:
@@ -79,8 +99,7 @@ def listed(name: str, default: str) -> tuple[str, ...]:
 
 def load() -> Environment:
     """Parse the environment. Raises ImproperlyConfigured naming the variable that is wrong."""
-    var = Path(read("DRAGOMAN_VAR", str(BASE_DIR / "var"))).resolve()
-    var.mkdir(parents=True, exist_ok=True)
+    var = folder(Path(read("DRAGOMAN_VAR") or BASE_DIR / "var"))
     debug = flag("DEBUG", default=False)
     database_url = read("DATABASE_URL")
     embedded = not database_url
@@ -88,21 +107,31 @@ def load() -> Environment:
         debug=debug,
         embedded=embedded,
         var=var,
-        port=number("PORT", 8000),
+        port=number("PORT", 8000, least=1, most=65535),
         secret_key=secret_key(var, debug=debug, embedded=embedded),
         allowed_hosts=listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"),
         trusted_origins=listed("CSRF_TRUSTED_ORIGINS", ""),
         database=database(database_url, var),
         redis_url=redis_url(var),
         storage=storage(read("STORAGE_URL"), var),
-        log_level=read("DRAGOMAN_LOG_LEVEL", "INFO").upper(),
+        log_level=one_of("DRAGOMAN_LOG_LEVEL", LOG_LEVELS),
         log_console=flag("DRAGOMAN_LOG_CONSOLE", default=False),
-        max_upload_bytes=number("DRAGOMAN_MAX_UPLOAD_BYTES", 8 * 1024**3),
+        max_upload_bytes=number("DRAGOMAN_MAX_UPLOAD_BYTES", 8 * 1024**3, least=1),
         slots_per_owner=number("DRAGOMAN_SLOTS_PER_OWNER", 0),
-        lease_seconds=max(4, number("DRAGOMAN_LEASE_SECONDS", 60)),
+        lease_seconds=number("DRAGOMAN_LEASE_SECONDS", 60, least=4, most=3600),
+        drain_seconds=number("DRAGOMAN_DRAIN_SECONDS", 25, most=3600),
         secure_cookies=flag("DRAGOMAN_SECURE_COOKIES", default=not embedded and not debug),
         proxy_hops=number("DRAGOMAN_PROXY_HOPS", 0),
     )
+
+
+def folder(path: Path) -> Path:
+    """Where an embedded instance keeps things, made if need be. Raises ImproperlyConfigured."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(f"DRAGOMAN_VAR names {path}, which cannot be made: {error.strerror}.") from error
+    return path.resolve()
 
 
 def secret_key(var: Path, *, debug: bool, embedded: bool) -> str:
@@ -113,8 +142,9 @@ def secret_key(var: Path, *, debug: bool, embedded: bool) -> str:
     """
     given = read("SECRET_KEY")
     told_production = read("DEBUG") != "" and not debug
-    if given and not (debug or (given.lower() not in KNOWN_SECRETS and len(given) >= MINIMUM_SECRET)):
-        raise ImproperlyConfigured(f"SECRET_KEY is a default or shorter than {MINIMUM_SECRET} characters.")
+    weak = given.lower() in KNOWN_SECRETS or given.startswith("django-insecure-") or len(set(given)) < DISTINCT
+    if given and not debug and (weak or len(given) < MINIMUM_SECRET):
+        raise ImproperlyConfigured(f"SECRET_KEY is a default, or not {MINIMUM_SECRET} characters of chance.")
     if given:
         return given
     if told_production or (not embedded and not debug):
@@ -135,10 +165,16 @@ def secret_key(var: Path, *, debug: bool, embedded: bool) -> str:
 
 def database(url: str, var: Path) -> dict[str, Any]:
     """Django's DATABASES entry. SQLite takes its write lock when a transaction begins: DEFERRED ones that read and
-    then write fail with "database is locked"."""
+    then write fail with "database is locked". Raises ImproperlyConfigured, without what stands in the URL."""
     if not url:
         url = f"sqlite:///{var / 'dragoman.sqlite3'}"
-    entry: dict[str, Any] = environ.Env.db_url_config(url)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            entry: dict[str, Any] = environ.Env.db_url_config(url)
+    except (ValueError, KeyError) as error:
+        raise ImproperlyConfigured(f"DATABASE_URL must look like {DATABASE_FORMS}.") from error
+    if entry.get("ENGINE") not in DATABASES or entry.get("NAME") in {"", ":memory:", None}:
+        raise ImproperlyConfigured(f"DATABASE_URL must look like {DATABASE_FORMS}.")
     if entry["ENGINE"].endswith("sqlite3"):
         entry["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
@@ -156,6 +192,9 @@ def database(url: str, var: Path) -> dict[str, Any]:
 def redis_url(var: Path) -> str:
     """The Redis that was named, or the one that ``manage.py serve`` started for this ``var``."""
     if url := read("REDIS_URL"):
+        parts = split("REDIS_URL", url, REDIS_FORMS)
+        if parts.scheme not in {"redis", "rediss", "unix"} or not (parts.hostname or parts.scheme == "unix"):
+            raise ImproperlyConfigured(f"REDIS_URL must look like {REDIS_FORMS}.")
         return url
     running = var / "run" / "redis.url"
     return running.read_text(encoding="utf-8").strip() if running.exists() else "redis://127.0.0.1:6379/0"
@@ -165,14 +204,16 @@ def storage(url: str, var: Path) -> dict[str, Any]:
     """Django's default STORAGES entry for ``file:///…`` or ``s3://bucket[/prefix]?endpoint_url=…&region_name=…``."""
     if not url:
         url = f"file://{var / 'storage'}"
-    parts = urlsplit(url)
+    parts = split("STORAGE_URL", url, STORAGE_FORMS)
     if parts.scheme == "file":
+        if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+            raise ImproperlyConfigured(f"STORAGE_URL must look like {STORAGE_FORMS}.")
         return {
             "BACKEND": "django.core.files.storage.FileSystemStorage",
             "OPTIONS": {"location": unquote(parts.path), "base_url": None},
         }
     if parts.scheme != "s3" or not parts.netloc:
-        raise ImproperlyConfigured("STORAGE_URL must be file:///path or s3://bucket?endpoint_url=…")
+        raise ImproperlyConfigured(f"STORAGE_URL must look like {STORAGE_FORMS}.")
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     bucket = parts.netloc.rpartition("@")[2]
     options: dict[str, Any] = {
@@ -185,7 +226,19 @@ def storage(url: str, var: Path) -> dict[str, Any]:
     unknown = set(query) - {"endpoint_url", "region_name"}
     if unknown:
         raise ImproperlyConfigured(f"STORAGE_URL does not take: {', '.join(sorted(unknown))}")
+    if not query.get("endpoint_url", "https://").startswith(("https://", "http://")):
+        raise ImproperlyConfigured("The endpoint_url in STORAGE_URL must begin with https:// or http://.")
     return {"BACKEND": "assets.objects.S3Objects", "OPTIONS": options | query}
+
+
+def split(name: str, url: str, forms: str) -> SplitResult:
+    """The parts of a URL, its port looked at. Raises ImproperlyConfigured."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must look like {forms}.") from error
+    return parts
 
 
 def testing() -> bool:

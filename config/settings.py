@@ -172,6 +172,7 @@ DRAGOMAN: dict[str, Any] = {
     "HEARTBEAT": timedelta(seconds=ENV.lease_seconds / 4),
     "RECONCILE": timedelta(seconds=min(5, ENV.lease_seconds / 4)),
     "CLAIM_WITHIN": timedelta(seconds=ENV.lease_seconds / 2),
+    "DRAIN": timedelta(seconds=ENV.drain_seconds),
     "MAX_CRASHES": 3,
     "MAX_UPLOAD_BYTES": ENV.max_upload_bytes,
     "SLOTS_PER_OWNER": ENV.slots_per_owner,  # 0: no limit

@@ -31,7 +31,6 @@ from media_pipeline.tools.process import die_with_parent
 log = structlog.get_logger(__name__)
 
 WORKER_TTL = 120
-GRACE_SECONDS = float(os.environ.get("DRAGOMAN_DRAIN_SECONDS", "25"))
 
 
 class WarmWorker(SimpleWorker):
@@ -42,7 +41,7 @@ class WarmWorker(SimpleWorker):
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Finish or give back what runs, then leave. An idle worker leaves at once."""
         self.ours.leaving = True
-        self.ours.monitor.leave_within(GRACE_SECONDS)
+        self.ours.monitor.leave_within(settings.DRAGOMAN["DRAIN"].total_seconds())
         self._shutdown_requested_date = now()
         self._shutdown()  # type: ignore[no-untyped-call]
 

@@ -6,6 +6,8 @@ from media_pipeline.contract import ArtifactType, BaseStage, Deadline, Produced,
 from media_pipeline.tools.ffmpeg import ffmpeg, users_file
 from media_pipeline.tools.vad import speech_windows
 
+FILLED = "aresample=async=1:first_pts=0"
+"""Silence where the sound begins later than the picture or has gaps, so that times are those of the film."""
 NO_SPEECH = "No speech was found in this file: subtitles and dub stay empty."
 
 
@@ -22,8 +24,22 @@ class Extract(BaseStage):
         speech, bed = ctx.work / "speech.flac", ctx.work / "bed.flac"
         ffmpeg(
             *users_file(ctx.input(ArtifactType.SOURCE_MEDIA).path),
-            *("-map", "0:a:0", "-ac", "1", "-ar", "16000", "-c:a", "flac", "-compression_level", "0", str(speech)),
-            *("-map", "0:a:0", "-ac", "2", "-ar", "48000", "-c:a", "flac", "-compression_level", "0"),
+            *(
+                "-map",
+                "0:a:0",
+                "-af",
+                FILLED,
+                "-ac",
+                "1",
+                "-ar",
+                "16000",
+                "-c:a",
+                "flac",
+                "-compression_level",
+                "0",
+                str(speech),
+            ),
+            *("-map", "0:a:0", "-af", FILLED, "-ac", "2", "-ar", "48000", "-c:a", "flac", "-compression_level", "0"),
             *("-sample_fmt", "s16", str(bed)),
             check=ctx.check_cancelled,
         )

@@ -45,8 +45,9 @@ class Engine:
         return done
 
     def _next(self) -> tuple[int, int] | None:
-        if picked := dispatch.pick("cpu", 1, now=self.now):
-            return picked[0]
+        for queue in ("cpu", "io"):
+            if picked := dispatch.pick(queue, 1, now=self.now):
+                return picked[0]
         for message in dispatch.waiting_messages("cpu"):
             dispatch.rq_queue("cpu").remove(message)
             _, run_id, fence = message.split("-")

@@ -46,7 +46,7 @@ class ArtifactType(StrEnum):
 
     SOURCE_MEDIA = "source_media"  # the uploaded film or audio, as it came
     PROBE = "probe"  # probe.json: MediaInfo of the source
-    SPEECH = "speech"  # speech.flac: 16 kHz mono, for recognition and voice activity
+    SPEECH = "speech"  # speech.wav: 16 kHz mono, 16 bit, for recognition and voice activity
     VIDEO = "video"  # video.mp4: the film's video, where the source's own cannot be copied
     ORIGINAL = "original"  # original.m4a: the original sound, AAC-LC, as long as the film
     BED = "bed"  # bed.m4a|flac: the original sound, 48 kHz stereo, for mix

@@ -71,7 +71,9 @@ class PocketSphinx(AsrProvider):
             return []
         self._decoder.start_utt()
         try:
-            self._decoder.process_raw((samples * 32767).astype(np.int16).tobytes(), no_search=False, full_utt=True)
+            self._decoder.process_raw(
+                (samples * 32768).clip(-32768, 32767).astype(np.int16).tobytes(), no_search=False, full_utt=True
+            )
         finally:
             self._decoder.end_utt()
         return self._words(start)

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from media_pipeline import languages
 from media_pipeline.contract import (
     ArtifactType,
@@ -218,8 +220,7 @@ def _written(session: _Session, takes: Sequence[Take], index: int, engine_ms: in
     name = f"voice.{ctx.language}.{index:04d}.flac"
     path = ctx.work / name
     rate = next((take.rate for take in takes if take.seconds), DEFAULT_RATE)
-    guard = EMPTY.copy()
-    guard.resize(round(GUARD_SECONDS * rate))
+    guard: Speech = np.zeros(round(GUARD_SECONDS * rate), np.int16)
     lines: list[dict[str, Any]] = []
     at = len(guard)
     for segment, take, fitted in zip(session.segments, takes, session.fits(takes), strict=True):

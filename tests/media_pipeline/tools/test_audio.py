@@ -58,3 +58,13 @@ def test_flac_holds_the_lines_end_to_end(tmp_path: Path) -> None:
     back = pcm.read(tmp_path / "a.flac", rate=22050)
     assert len(back) == len(tone(0.5)) + len(tone(0.25))
     assert np.allclose(back[: len(tone(0.5))] * 32768, tone(0.5), atol=1)
+
+
+def test_a_plain_wav_is_read_as_ffmpeg_reads_it(tmp_path: Path) -> None:
+    samples = np.arange(-30000, 30000, 7, dtype=np.int16)
+    write_wav(tmp_path / "plain.wav", samples, 16_000)
+    (tmp_path / "decoded.bin").write_bytes((tmp_path / "plain.wav").read_bytes())
+    for span in ({}, {"start": 0.1, "end": 0.3}, {"start": 0.4, "end": 99.0}, {"start": 9.0}):
+        plain = pcm.read(tmp_path / "plain.wav", rate=16_000, **span)
+        assert np.array_equal(plain, pcm.read(tmp_path / "decoded.bin", rate=16_000, **span)), span
+    assert [len(block) for block in pcm.stream(tmp_path / "plain.wav", rate=16_000, block=5000)] == [5000, 3572]

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from media_pipeline.errors import ProviderFailed
+from media_pipeline import languages
+from media_pipeline.errors import ProviderFailed, UnsupportedLanguage
 from media_pipeline.providers.base import AsrProvider, Capabilities, Check, Transcript, no_check
 from media_pipeline.segments import Word
 from media_pipeline.tools import pcm
@@ -19,6 +20,9 @@ FRAMES_A_SECOND = 100
 LONGEST_UTTERANCE = 20.0
 """Seconds given to the decoder in one go: it holds the interpreter's lock for about an eighth of that, and neither the
 lease nor a cancel may wait longer. Windows are shorter, unless nobody pauses."""
+MOST_HYPOTHESES = 7_000
+"""Followed at once in a frame, instead of 30,000: the same words in all of our recordings for a tenth to a fifth less
+time; below 4,000 words get lost."""
 NO_WORDS = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")
 VARIANT = re.compile(r"\(\d+\)$")
 
@@ -27,7 +31,7 @@ class PocketSphinx(AsrProvider):
     """Recognises one window at a time; the decoder is made once a process (about half a second, 150 MB)."""
 
     id = "pocketsphinx"
-    version = "5.1"
+    version = "5.2"
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
@@ -44,6 +48,7 @@ class PocketSphinx(AsrProvider):
                 hmm=get_model_path("en-us/en-us"),
                 lm=get_model_path("en-us/en-us.lm.bin"),
                 dict=get_model_path("en-us/cmudict-en-us.dict"),
+                maxhmmpf=MOST_HYPOTHESES,
                 samprate=float(RATE),
                 loglevel="FATAL",
             )
@@ -51,6 +56,8 @@ class PocketSphinx(AsrProvider):
     def transcribe(
         self, audio: Path, *, start: float, end: float, language: str, check: Check = no_check
     ) -> Transcript:
+        if language != "auto" and languages.primary(language) != "en":
+            raise UnsupportedLanguage(f"PocketSphinx hears English, not {languages.english_name(language)}.")
         self.load()
         words: list[Word] = []
         pieces = max(1, math.ceil((end - start) / LONGEST_UTTERANCE))

@@ -9,13 +9,15 @@ last event on its stream; the script's time is from its start to its end.
 Orchestration is the part of the job's time (created to finished, by its row) in which no stage was at work: the union
 of the intervals between a stage's being entered and left, which workers log, is taken off. It holds claiming,
 choosing, messages, storing and committing, and any waiting for a worker; claims and commits beside another
-stage's work cost no time but a core, so their share of all workers' time is printed, too.
+stage's work cost no time but a core, so their share of all workers' time is printed, too. Seconds of processor are of
+everything that ran, and hardly depend on what else the machine does.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -40,6 +42,7 @@ class Timed:
     """One job. Seconds, and shares of them."""
 
     waited: float
+    used: float
     took: float
     orchestration: float
     overhead: float
@@ -50,21 +53,26 @@ def film_of(folder: Path) -> Path:
     return make_clip(folder / "talk.mp4", TALK.read_text(encoding="utf-8").splitlines())
 
 
-def script(film: Path) -> float:
-    """Seconds that the script takes."""
+def script(film: Path) -> tuple[float, float]:
+    """Seconds that the script takes, and seconds of processor."""
     with tempfile.TemporaryDirectory() as out:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), _used()
         subprocess.run([sys.executable, ONESHOT, film, out], check=True, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - began
+        return time.perf_counter() - began, _used() - used
 
 
-def job(client: httpx.Client, film: Path, *, detail: bool = False) -> Timed:
+def _used() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def job(server: serving.Server, client: httpx.Client, film: Path, *, detail: bool = False) -> Timed:
     """A job that starts from nothing."""
     asset = serving.upload(client, film)
-    began = time.perf_counter()
+    began, used = time.perf_counter(), server.used()
     id = serving.submit(client, asset)
     ended = serving.follow(client, id)
-    waited = time.perf_counter() - began
+    waited, used = time.perf_counter() - began, server.used() - used
     if ended != "job.succeeded":
         raise RuntimeError(f"The job ended with {ended}: {client.get(f'jobs/{id}').json()['error']}")
     row = client.get(f"jobs/{id}").json()
@@ -74,7 +82,7 @@ def job(client: httpx.Client, film: Path, *, detail: bool = False) -> Timed:
         _show(spans, _at(row["created_at"]))
     inside = sum(span["left"] - span["entered"] for span in spans)
     whole = sum(span["done"] - span["started"] for span in spans)
-    return Timed(waited, took, 1 - _union(spans) / took, (whole - inside) / whole)
+    return Timed(waited, used, took, 1 - _union(spans) / took, (whole - inside) / whole)
 
 
 def _at(text: str) -> float:
@@ -130,20 +138,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         film = options.film or film_of(Path(folder))
         with serving.running() as server:
-            cold = job(server.client("cold@example.com"), film, detail=options.detail)
+            cold = job(server, server.client("cold@example.com"), film, detail=options.detail)
             print(f"first job of a new server: {cold.waited:.2f} s")
-            print("round   script      job    ratio   job's row   orchestration   claims and commits   load")
+            print(
+                "round   script      job    ratio   processor: script, job   orchestration   claims and commits   load"
+            )
             rounds = []
             for number in range(options.rounds):
                 client = server.client(f"round{number}@example.com")
-                by_script = script(film)
-                ours = job(client, film, detail=options.detail)
+                by_script, by_script_used = script(film)
+                ours = job(server, client, film, detail=options.detail)
                 rounds.append((by_script, ours))
-                print(
-                    f"{number + 1:5}  {by_script:6.2f} s {ours.waited:6.2f} s  {ours.waited / by_script:6.3f}"
-                    f"  {ours.took:8.2f} s  {ours.orchestration:13.1%}  {ours.overhead:18.1%}  {serving.load():>5}",
-                    flush=True,
+                columns = (
+                    f"{number + 1:5}",
+                    f"{by_script:6.2f} s {ours.waited:6.2f} s  {ours.waited / by_script:6.3f}",
+                    f"{by_script_used:15.2f} s {ours.used:6.2f} s",
+                    f"{ours.orchestration:13.1%}  {ours.overhead:18.1%}  {serving.load():>5}",
                 )
+                print("  ".join(columns), flush=True)
     ratios = [ours.waited / by_script for by_script, ours in rounds]
     print(f"ratio: median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}")
     print(f"first job against the script: {cold.waited / statistics.median(s for s, _ in rounds):.3f}")

@@ -22,7 +22,7 @@ LONGEST_UTTERANCE = 20.0
 lease nor a cancel may wait longer. Windows are shorter, unless nobody pauses."""
 MOST_HYPOTHESES = 7_000
 """Followed at once in a frame, instead of 30,000: the same words in all of our recordings for a tenth to a fifth less
-time; below 4,000 words get lost."""
+time; at 3,000 words get lost."""
 NO_WORDS = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")
 VARIANT = re.compile(r"\(\d+\)$")
 

@@ -16,7 +16,7 @@ from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
 from jobs.models import WorkerProcess
-from jobs.realtime.publish import CONTROL
+from jobs.realtime.publish import CONTROL, once_more
 from jobs.services import claims
 from jobs.services.claims import Claim
 from jobs.services.logbook import logbook
@@ -101,7 +101,7 @@ class Monitor(threading.Thread):
         """Wait for an announcement, a second at most."""
         try:
             if self._pubsub is None:
-                client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=LOOK_SECONDS * 3)
+                client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=LOOK_SECONDS * 3, retry=once_more())
                 self._pubsub = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
                 self._pubsub.subscribe(CONTROL)
             message = self._pubsub.get_message(timeout=LOOK_SECONDS)

@@ -19,6 +19,7 @@ from rq.utils import now
 from rq.worker import SimpleWorker
 
 from config.logs import json_formatter
+from jobs import metrics
 from jobs.execution.monitor import Monitor
 from jobs.execution.runner import Worker, serve_as
 from jobs.models import WorkerProcess
@@ -26,6 +27,7 @@ from jobs.services import dispatch
 from jobs.services.logbook import LogbookHandler
 from jobs.services.reconcile import leases_forfeit
 from media_pipeline import registry
+from media_pipeline.providers.calls import observe
 from media_pipeline.tools.process import die_with_parent
 
 log = structlog.get_logger(__name__)
@@ -76,6 +78,7 @@ def work(queue: str, *, load: bool = True) -> None:
         name=name, queue=queue, host=socket.gethostname(), pid=os.getpid(), started_at=started, seen_at=started
     )
     keep_logs()
+    observe(metrics.count_call)
     monitor.start()
     structlog.contextvars.bind_contextvars(worker=name)
     log.info("worker.started", queue=queue)
@@ -85,6 +88,7 @@ def work(queue: str, *, load: bool = True) -> None:
     finally:
         monitor.end()
         leases_forfeit(worker=name)
+        metrics.flush()
         log.info("worker.left", queue=queue)
 
 

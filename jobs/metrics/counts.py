@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ import redis
 import structlog
 
 from jobs.realtime.publish import client
+from media_pipeline.providers.calls import OK, Call
 
-KEY = "dragoman:metrics"
+KEY = "dragoman:metrics:1"
+"""Its number changes with the buckets."""
+FLUSH_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
 
@@ -34,6 +38,9 @@ class Spec:
 STAGE_SECONDS = "dragoman_stage_duration_seconds"
 STAGE_RUNS = "dragoman_stage_runs"
 STAGE_FAILURES = "dragoman_stage_failures"
+PROVIDER_REQUESTS = "dragoman_provider_requests"
+PROVIDER_SECONDS = "dragoman_provider_latency_seconds"
+DELIVERY_SECONDS = "dragoman_event_delivery_seconds"
 SPECS: Mapping[str, Spec] = {
     STAGE_SECONDS: Spec(
         "Seconds that a stage run took.",
@@ -42,12 +49,24 @@ SPECS: Mapping[str, Spec] = {
     ),
     STAGE_RUNS: Spec("Stage runs that ended.", ("pipeline", "stage", "provider", "outcome")),
     STAGE_FAILURES: Spec("Stage runs that failed, by reason.", ("stage", "code")),
+    PROVIDER_REQUESTS: Spec("Calls of providers.", ("provider", "kind", "outcome")),
+    PROVIDER_SECONDS: Spec(
+        "Seconds that a provider took for a call that succeeded.",
+        ("provider", "kind"),
+        (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
+    ),
+    DELIVERY_SECONDS: Spec(
+        "Seconds from an event to its being sent to a listener that was waiting for it.",
+        ("type",),
+        (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    ),
 }
 
 Field = tuple[str, tuple[str, ...], str]
 """Metric, values of its labels, and "" for a counter; "sum" or the bucket's edge for a histogram."""
 
 _waiting: dict[Field, float] = defaultdict(float)
+_flushed = [0.0]
 _lock = threading.Lock()
 
 
@@ -63,9 +82,27 @@ def count_failure(*, stage: str, code: str) -> None:
     _add(STAGE_FAILURES, (stage, code))
 
 
+def count_call(call: Call) -> None:
+    """A provider was called."""
+    _add(PROVIDER_REQUESTS, (call.provider, call.kind, call.outcome))
+    if call.outcome == OK:
+        _observe(PROVIDER_SECONDS, (call.provider, call.kind), call.seconds)
+
+
+def count_delivery(*, type: str, seconds: float) -> None:
+    """A live event was sent to a listener so long after it happened."""
+    _observe(DELIVERY_SECONDS, (type,), max(0.0, seconds))
+
+
+def due() -> bool:
+    """Whether something has waited for long enough to be sent: for processes that have no better moment."""
+    return bool(_waiting) and time.monotonic() - _flushed[0] > FLUSH_SECONDS
+
+
 def flush() -> None:
     """Send what waits."""
     with _lock:
+        _flushed[0] = time.monotonic()
         sums = dict(_waiting)
         _waiting.clear()
     if not sums:
@@ -87,6 +124,8 @@ def read() -> dict[Field, float]:
     found: dict[Field, float] = {}
     for raw, value in client().hgetall(KEY).items():  # type: ignore[union-attr]
         name, labels, part = json.loads(raw)
+        if name not in SPECS or len(labels) != len(SPECS[name].labels):
+            continue  # of another version of this program, while one takes the place of the other
         found[name, tuple(labels), part] = float(value)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
@@ -11,6 +12,7 @@ from asgiref.sync import sync_to_async
 from django.db.models import Max
 from django.utils import timezone
 
+from jobs import metrics
 from jobs.models import JobEvent
 from jobs.realtime.hub import hub
 from jobs.selectors import events_after
@@ -48,10 +50,19 @@ async def follow_job(
                 elif event["seq"] > last:
                     last = event["seq"]
                     yield event
+                    await _sent(event)
             if quiet:
                 yield None
             news = await subscription.next(heartbeat)
             events, stale = news.events, news.stale
+
+
+async def _sent(event: Event) -> None:
+    """The listener has come back for more, so that this one is on its way."""
+    took = timezone.now() - datetime.fromisoformat(event["at"])
+    metrics.count_delivery(type=event["type"], seconds=took.total_seconds())
+    if metrics.due():
+        await asyncio.to_thread(metrics.flush)
 
 
 def _gap(events: tuple[Event, ...], last: int) -> bool:
@@ -95,6 +106,7 @@ async def follow_owner(owner_id: uuid.UUID, *, heartbeat: float = HEARTBEAT) -> 
                 elif event["seq"] > seen.get(event["job"], 0):
                     seen[event["job"]] = event["seq"]
                     yield event
+                    await _sent(event)
             if not news.events:
                 yield None
 

@@ -26,6 +26,7 @@ from rq import Queue as RqQueue
 
 from jobs.failpoints import Failpoint, failpoint
 from jobs.models import StageRun, WorkerProcess
+from jobs.realtime.publish import once_more
 from jobs.services.transitions import runs_dispatch
 from jobs.state import RUN_IN_FLIGHT, RunStatus
 
@@ -194,7 +195,10 @@ def rq_queue(queue: str) -> RqQueue:
 def rq_connection() -> redis.Redis:
     """The client that RQ uses to send; RQ keeps bytes in it, so it does not decode."""
     return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=settings.REDIS_TIMEOUT, socket_connect_timeout=settings.REDIS_TIMEOUT
+        settings.REDIS_URL,
+        socket_timeout=settings.REDIS_TIMEOUT,
+        socket_connect_timeout=settings.REDIS_TIMEOUT,
+        retry=once_more(),
     )
 
 

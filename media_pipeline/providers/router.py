@@ -8,6 +8,7 @@ from typing import cast
 
 from media_pipeline.errors import ContractBroken, ProviderNotReady, UnsupportedLanguage
 from media_pipeline.providers.base import AsrProvider, Capabilities, MtProvider, Provider, ProviderKind, TtsProvider
+from media_pipeline.providers.calls import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,15 @@ class ProviderRouter:
 
     def asr(self, language: str) -> AsrProvider:
         """The best one that hears this language ("auto": one that detects it, else one that hears English)."""
-        return cast(AsrProvider, self._choose("asr", language=language))
+        return cast(AsrProvider, self._watched("asr", language=language))
 
     def mt(self, source: str, target: str) -> MtProvider:
         """The best one that translates this pair."""
-        return cast(MtProvider, self._choose("mt", pair=(source, target)))
+        return cast(MtProvider, self._watched("mt", pair=(source, target)))
 
     def tts(self, language: str) -> TtsProvider:
         """The best one that speaks this language."""
-        return cast(TtsProvider, self._choose("tts", language=language))
+        return cast(TtsProvider, self._watched("tts", language=language))
 
     def languages(self, kind: ProviderKind) -> frozenset[str]:
         """Languages that ready providers of this kind (asr, tts) can do."""
@@ -61,6 +62,9 @@ class ProviderRouter:
         if wish and wish not in {p.id for p in found}:
             raise ContractBroken(f"There is no {kind} provider {wish!r}; there are: {', '.join(p.id for p in found)}.")
         return [p for p in found if p.id == wish] if wish else found
+
+    def _watched(self, kind: str, *, language: str = "", pair: tuple[str, str] | None = None) -> Watched:
+        return Watched(self._choose(kind, language=language, pair=pair))
 
     def _choose(self, kind: str, *, language: str = "", pair: tuple[str, str] | None = None) -> Provider:
         not_ready = []

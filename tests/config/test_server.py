@@ -25,7 +25,7 @@ def test_alive_and_ready(db: None, client: Client) -> None:
 
 
 def test_not_ready_without_redis(db: None, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = redis.Redis(port=1, socket_connect_timeout=1)
+    nowhere = redis.Redis(port=1, retry=None)
     monkeypatch.setattr("config.health.client", lambda: nowhere)
     answer = client.get("/readyz")
     assert answer.status_code == 503

@@ -6,6 +6,8 @@ from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest
 from unfold.sites import UnfoldAdminSite
 
+from config import tracing
+
 
 class OperatorsSite(UnfoldAdminSite):  # type: ignore[misc]
     """Lets operators and admins in."""
@@ -19,3 +21,8 @@ class OperatorsAdmin(AdminConfig):
     """Makes that site the default one."""
 
     default_site = "config.apps.OperatorsSite"
+
+    def ready(self) -> None:
+        """Also the place where what is config's own is set going."""
+        super().ready()
+        tracing.connect()

@@ -74,6 +74,7 @@ def run_once(worker: Worker, run_id: int, fence: int) -> bool:
     run = claim.run
     bound = {
         "job_id": str(claim.job.pk),
+        "trace_id": claim.job.pk.hex,
         "stage": run.stage,
         "language": run.language,
         "shard": run.shard,

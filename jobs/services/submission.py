@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 
 from accounts.models import User
@@ -28,6 +29,7 @@ from media_pipeline import languages, registry
 from media_pipeline.providers.router import ProviderRouter
 
 MOST_LANGUAGES = 32
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def job_submit(*, owner: User, request: JobRequest) -> Job:
         ending.end_if_done(scope)  # all of it may be there from a job before
         failpoint(Failpoint.SUBMIT_BEFORE_COMMIT)
     failpoint(Failpoint.SUBMIT_AFTER_COMMIT)
+    log.info("job.submitted", job_id=str(job.pk), asset_id=str(asset.pk), kind=job.kind)
     dispatch.dispatch_all()
     return scope.job
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import re
 import resource
@@ -43,6 +44,8 @@ GRACE_SECONDS = 0.7
 READ_BYTES = 1 << 18
 STDERR_TAIL_BYTES = 16_384
 MESSAGE_LINES = 6
+SPEAKS_OF_MEDIA = frozenset({"ffmpeg", "ffprobe"})
+log = logging.getLogger(__name__)
 
 _PASSED_ON = re.compile(r"PATH|HOME|USER|TZ|TMPDIR|LANG|LANGUAGE|LC_.*|XDG_.*|LD_LIBRARY_PATH|OMP_NUM_THREADS")
 _LOCAL_FOLDER = re.compile(r"(?<![\w./])/(?:[^/\s'\":]+/)+")
@@ -173,6 +176,14 @@ def spawn(
         raise
     finally:
         child.reap()
+        _note(child, wanted=child.returncode in ok)
+
+
+def _note(child: Child, *, wanted: bool) -> None:
+    """A line for the log. The words of programs that handle text stay out of it: they may be the transcript."""
+    words = child.last_words() if child.program in SPEAKS_OF_MEDIA else ""
+    fields = {"program": child.program, "code": child.returncode, "duration_ms": child.milliseconds, "stderr": words}
+    log.log(logging.DEBUG if wanted else logging.WARNING, "tool.ended", extra=fields)
 
 
 class Child:
@@ -196,6 +207,7 @@ class Child:
         self._limits = limits
         self._deadline = time.monotonic() + limits.seconds if limits.seconds is not None else float("inf")
         self._next_check = 0.0
+        self._began = time.monotonic()
         self._buffer = bytearray()
         self._tail: deque[bytes] = deque()
         self._tail_bytes = 0
@@ -329,9 +341,18 @@ class Child:
         how = "failed"
         if code is not None:
             how = f"ended with code {code}" if code >= 0 else f"was ended by {_signal_name(-code)}"
-        lines = [line.strip() for line in self.stderr.replace("\r", "\n").splitlines() if line.strip()]
-        words = without_folders("\n".join(lines[-MESSAGE_LINES:]))
+        words = self.last_words()
         return f"{self.program} {how}: {words}" if words else f"{self.program} {how}."
+
+    def last_words(self) -> str:
+        """The last lines of standard error, without local folders."""
+        lines = [line.strip() for line in self.stderr.replace("\r", "\n").splitlines() if line.strip()]
+        return without_folders("\n".join(lines[-MESSAGE_LINES:]))
+
+    @property
+    def milliseconds(self) -> int:
+        """How long it has been running, or ran."""
+        return round(((self._exited_at or time.monotonic()) - self._began) * 1000)
 
     def _guard_time(self) -> None:
         now = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,6 @@ class RowContext:
         self._work = work
         self._check = check
         self._stage = registry.stages()[claim.run.stage]
-        self._picture = planning.Picture.of(claim.job)
-        self._files = self._consumed()
         self._ticked = 0.0
         run, job = claim.run, claim.job
         self.shard: Shard | None = Shard(run.shard, run.shard_spec, run.media_seconds) if run.shard != WHOLE else None
@@ -100,7 +99,13 @@ class RowContext:
     def check_cancelled(self) -> None:
         self._check()
 
-    def _consumed(self) -> list[Artifact]:
+    @cached_property
+    def _picture(self) -> planning.Picture:
+        return planning.Picture.of(self._claim.job)
+
+    @cached_property
+    def _files(self) -> list[Artifact]:
+        """What the stage consumes; none of it changes while it runs."""
         run = self._claim.run
         files = planning.inputs_of(run, self._stage, self._picture.after[run.stage])
         if run.shard == WHOLE and run.shards_total:

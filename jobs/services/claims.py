@@ -16,6 +16,7 @@ from django.utils import timezone
 from jobs.errors import StaleWrite
 from jobs.failpoints import Failpoint, failpoint
 from jobs.models import Artifact, Job, StageAttempt, StageRun
+from jobs.models.stage_run import WHOLE
 from jobs.services import ending, planning
 from jobs.services.transitions import JobScope, job_scope
 from jobs.state import AttemptOutcome, JobStatus, RunStatus
@@ -23,6 +24,8 @@ from media_pipeline import registry
 from media_pipeline.errors import PipelineError
 
 LONGEST_TEXT = 4_000
+FIRST_FENCE = 2
+"""Of a run that was dispatched once and claimed once: it has written nothing before."""
 RUNNABLE = frozenset({JobStatus.QUEUED, JobStatus.RUNNING})
 
 
@@ -64,20 +67,19 @@ class Outcome:
 def run_claim(*, run_id: int, fence: int, worker: str, now: datetime | None = None) -> Claim | None:
     """Take a dispatched run whose fence is still ``fence``; None when somebody else has it or it is not wanted."""
     now = now or timezone.now()
-    job_id = StageRun.objects.filter(pk=run_id, fence=fence, status=RunStatus.DISPATCHED).values_list("job", flat=True)
-    found = job_id.first()
-    if found is None:
+    run = StageRun.objects.filter(pk=run_id, fence=fence, status=RunStatus.DISPATCHED).first()
+    if run is None:
         return None
-    with job_scope(found, now=now) as scope:
-        run = StageRun.objects.get(pk=run_id)
+    with job_scope(run.job_id, now=now) as scope:
         if scope.job.status not in RUNNABLE:
             return None
         if not scope.run_to(
             run,
             RunStatus.RUNNING,
             fence=fence,
+            raise_fence=True,
             data={"attempt": run.attempt + 1, "worker": worker},
-            attempt=F("attempt") + 1,
+            attempt=run.attempt + 1,  # as read: whatever changes it changes the fence, too
             lease_owner=worker,
             lease_until=now + settings.DRAGOMAN["LEASE"],
             heartbeat_at=now,
@@ -87,8 +89,6 @@ def run_claim(*, run_id: int, fence: int, worker: str, now: datetime | None = No
             error=None,
         ):
             return None
-        StageRun.objects.filter(pk=run_id).update(fence=F("fence") + 1)
-        run.refresh_from_db()
         StageAttempt.objects.create(run=run, number=run.attempt, fence=run.fence, worker=worker, started_at=now)
         if scope.job.status == JobStatus.QUEUED:
             scope.job_to(JobStatus.RUNNING, started_at=scope.job.started_at or now)
@@ -147,17 +147,22 @@ def run_succeed(*, claim: Claim, outcome: Outcome, now: datetime | None = None) 
         ):
             raise StaleWrite
         _attempt_end(claim, AttemptOutcome.SUCCEEDED, now)
-        _keep_artifacts(scope, run, outcome.artifacts)
+        _keep_artifacts(scope, run, outcome.artifacts, anew=claim.fence > FIRST_FENCE)
         planning.apply_facts(scope, run)
-        planning.advance(scope)
-        ending.end_if_done(scope)
+        if run.shard == WHOLE or planning.shards_done(run):
+            planning.advance(scope)
+            ending.end_if_done(scope)
         failpoint(Failpoint.SUCCEED_BEFORE_COMMIT)
     failpoint(Failpoint.SUCCEED_AFTER_COMMIT)
     return scope.job
 
 
-def _keep_artifacts(scope: JobScope, run: StageRun, stored: Sequence[Stored]) -> None:
-    Artifact.objects.filter(job=scope.job, stage=run.stage, language=run.language, shard=run.shard).delete()
+def _keep_artifacts(scope: JobScope, run: StageRun, stored: Sequence[Stored], *, anew: bool) -> None:
+    """List the files of a run; those of an earlier try (``anew``) go out of the list."""
+    if anew:
+        Artifact.objects.filter(job=scope.job, stage=run.stage, language=run.language, shard=run.shard).delete()
+    if not stored:
+        return
     rows = [
         Artifact(
             job=scope.job,

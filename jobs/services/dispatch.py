@@ -20,15 +20,12 @@ import redis
 import structlog
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Q
 from django.utils import timezone
 from rq import Queue as RqQueue
 
 from jobs.failpoints import Failpoint, failpoint
-from jobs.models import StageRun, WorkerProcess
 from jobs.realtime.publish import once_more
 from jobs.services.transitions import runs_dispatch
-from jobs.state import RUN_IN_FLIGHT, RunStatus
 
 log = structlog.get_logger(__name__)
 
@@ -49,14 +46,34 @@ WITH RECURSIVE owners(owner_id) AS (
         ORDER BY r.owner_id LIMIT 1
     ) FROM owners WHERE owners.owner_id IS NOT NULL
 )
-SELECT o.owner_id, (
+SELECT first.id, first.fence, first.priority, COALESCE(first.ready_at, %s), u.weight, (
+    SELECT COUNT(*) FROM jobs_stagerun f
+    WHERE f.status IN ('dispatched', 'running') AND f.queue = %s AND f.owner_id = first.owner_id
+)
+FROM owners o
+JOIN jobs_stagerun first ON first.id = (
     SELECT r.id FROM jobs_stagerun r
     WHERE r.status = 'ready' AND r.queue = %s AND r.owner_id = o.owner_id
       AND (r.run_after IS NULL OR r.run_after <= %s)
     ORDER BY r.priority, r.ready_at, r.id LIMIT 1
-) FROM owners o WHERE o.owner_id IS NOT NULL
+)
+JOIN accounts_user u ON u.id = first.owner_id
 """
-"""The first ready run of each owner: one index probe an owner, however many runs wait."""
+"""The first ready run of each owner, and how many of theirs are in flight: two index probes an owner, however many
+runs wait."""
+
+IDLE_WITH_WORK = """
+SELECT w.queue, COUNT(*) - (
+    SELECT COUNT(*) FROM jobs_stagerun f WHERE f.status IN ('dispatched', 'running') AND f.queue = w.queue
+)
+FROM jobs_workerprocess w
+WHERE w.seen_at > %s AND EXISTS (
+    SELECT 1 FROM jobs_stagerun r
+    WHERE r.status = 'ready' AND r.queue = w.queue AND (r.run_after IS NULL OR r.run_after <= %s)
+)
+GROUP BY w.queue
+"""
+"""For each queue with work, how many of its living workers have nothing to do and no message on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,40 +82,25 @@ class Candidate:
 
     load: float
     priority: int
-    ready_at: datetime
+    ready_at: Any
+    """As the database has it."""
     run_id: int
-    owner_id: Any
+    fence: int
     in_flight: int
     weight: float
 
 
 def candidates(queue: str, now: datetime) -> list[Candidate]:
     """Each owner's first ready run, best first; owners at their limit are left out."""
+    moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
-        cursor.execute(OWNERS_WITH_WORK, [queue, queue, queue, connection.ops.adapt_datetimefield_value(now)])
-        first = [row[1] for row in cursor.fetchall() if row[1] is not None]
-    if not first:
-        return []
-    in_flight = dict(
-        StageRun.objects.filter(status__in=RUN_IN_FLIGHT, queue=queue)
-        .values_list("owner")
-        .annotate(n=Count("pk"))
-        .values_list("owner", "n")
-    )
+        cursor.execute(OWNERS_WITH_WORK, [queue, queue, moment, queue, queue, moment])
+        rows = cursor.fetchall()
     most = settings.DRAGOMAN["SLOTS_PER_OWNER"]
-    rows = StageRun.objects.filter(pk__in=first).values_list("pk", "owner", "priority", "ready_at", "owner__weight")
     found = [
-        Candidate(
-            load=in_flight.get(owner, 0) / max(weight, 0.01),
-            priority=priority,
-            ready_at=ready_at or now,
-            run_id=pk,
-            owner_id=owner,
-            in_flight=in_flight.get(owner, 0),
-            weight=weight,
-        )
-        for pk, owner, priority, ready_at, weight in rows
-        if not most or in_flight.get(owner, 0) < most
+        Candidate(in_flight / max(weight, 0.01), priority, ready_at, run_id, fence, in_flight, weight)
+        for run_id, fence, priority, ready_at, weight, in_flight in rows
+        if not most or in_flight < most
     ]
     return sorted(found, key=lambda c: (c.load, c.priority, c.ready_at, c.run_id))
 
@@ -116,14 +118,15 @@ def pick(queue: str, count: int, *, now: datetime | None = None) -> list[tuple[i
     return moved
 
 
-def _fairest(found: Sequence[Candidate], count: int) -> list[int]:
-    """The first candidates, up to the one before which an owner that was just served would be served again."""
-    chosen: list[int] = []
+def _fairest(found: Sequence[Candidate], count: int) -> list[tuple[int, int]]:
+    """Run and fence of the first candidates, up to the one before which an owner that was just served would be served
+    again."""
+    chosen: list[tuple[int, int]] = []
     served = float("inf")
     for candidate in found[:count]:
         if candidate.load > served:
             break
-        chosen.append(candidate.run_id)
+        chosen.append((candidate.run_id, candidate.fence))
         served = min(served, (candidate.in_flight + 1) / max(candidate.weight, 0.01))
     return chosen
 
@@ -134,13 +137,12 @@ def pick_next(queue: str) -> tuple[int, int] | None:
     return got[0] if got else None
 
 
-def idle_slots(now: datetime) -> dict[str, int]:
-    """For each queue, how many of its living workers have nothing to do and no message on its way."""
-    workers = dict(
-        WorkerProcess.objects.filter(seen_at__gt=now - WORKER_SEEN).values_list("queue").annotate(n=Count("pk"))
-    )
-    busy = dict(StageRun.objects.filter(status__in=RUN_IN_FLIGHT).values_list("queue").annotate(n=Count("pk")))
-    return {queue: max(0, n - busy.get(queue, 0)) for queue, n in workers.items()}
+def idle_with_work(now: datetime) -> dict[str, int]:
+    """For each queue with work, how many of its workers could take some."""
+    moments = [connection.ops.adapt_datetimefield_value(moment) for moment in (now - WORKER_SEEN, now)]
+    with connection.cursor() as cursor:
+        cursor.execute(IDLE_WITH_WORK, moments)
+        return {queue: free for queue, free in cursor.fetchall() if free > 0}
 
 
 def dispatch_all(*, now: datetime | None = None) -> int:
@@ -149,17 +151,7 @@ def dispatch_all(*, now: datetime | None = None) -> int:
     Redis away is no error: the runs go back and the next tick sends them.
     """
     now = now or timezone.now()
-    sent = 0
-    if not StageRun.objects.filter(_due(now)).exists():
-        return 0
-    for queue, free in idle_slots(now).items():
-        if free:
-            sent += send(queue, pick(queue, free, now=now))
-    return sent
-
-
-def _due(now: datetime) -> Q:
-    return Q(status=RunStatus.READY) & (Q(run_after=None) | Q(run_after__lte=now))
+    return sum(send(queue, pick(queue, free, now=now)) for queue, free in idle_with_work(now).items())
 
 
 def send(queue: str, runs: Sequence[tuple[int, int]]) -> int:

@@ -234,9 +234,14 @@ def _siblings(run: StageRun) -> Q:
 
 def _join_when_done(scope: JobScope, run: StageRun) -> bool:
     """A run that was cut goes ahead when all its shards are done."""
-    if not StageRun.objects.filter(_siblings(run)).exclude(status__in=RUN_DONE).exists():
+    if shards_done(run):
         scope.run_to(run, RunStatus.READY, ready_at=scope.now, run_after=None)
     return False
+
+
+def shards_done(run: StageRun) -> bool:
+    """Whether every shard of this run, or every one beside this shard, is done."""
+    return not StageRun.objects.filter(_siblings(run)).exclude(status__in=RUN_DONE).exists()
 
 
 def skip_if_known(scope: JobScope, run: StageRun, digest: str) -> bool:

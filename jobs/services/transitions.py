@@ -73,18 +73,22 @@ class JobScope:
         target: RunStatus,
         *,
         fence: int | None = None,
+        raise_fence: bool = False,
         event: str | None = None,
         data: dict[str, Any] | None = None,
         **fields: Any,
     ) -> bool:
         """Move one run, if its state and, when given, its fence allow; True when this call did it.
 
-        ``run`` gets the new values. The event is the usual one of the target unless ``event`` names another ("" for
-        none); shards report nothing but failures: a film has hundreds.
+        ``run`` gets the new values. ``raise_fence`` makes ``fence`` one more, for whoever writes from now on. The event
+        is the usual one of the target unless ``event`` names another ("" for none); shards report nothing but failures:
+        a film has hundreds.
         """
         query = StageRun.objects.filter(pk=run.pk, status__in=sources(target))
         if fence is not None:
             query = query.filter(fence=fence)
+            if raise_fence:
+                fields["fence"] = fence + 1
         if not query.update(status=target.value, **fields):
             return False
         for name, value in fields.items():
@@ -136,12 +140,12 @@ def new_job_scope(job: Job) -> Iterator[JobScope]:
             yield scope
 
 
-def runs_dispatch(picks: Iterable[int], *, now: datetime) -> list[tuple[int, int]]:
-    """Move ready runs to dispatched; the (run, fence) pairs that this call moved. No event: only a worker starts."""
-    wanted = list(picks)
+def runs_dispatch(picks: Iterable[tuple[int, int]], *, now: datetime) -> list[tuple[int, int]]:
+    """Move ready runs, given with the fence they were seen with, to dispatched; the (run, new fence) pairs that this
+    call moved. No event: only a worker starts."""
     moved: list[tuple[int, int]] = []
     with transaction.atomic():
-        for run_id, fence in StageRun.objects.filter(pk__in=wanted, status=RunStatus.READY).values_list("pk", "fence"):
+        for run_id, fence in picks:
             if StageRun.objects.filter(pk=run_id, status=RunStatus.READY, fence=fence).update(
                 status=RunStatus.DISPATCHED, fence=F("fence") + 1, dispatched_at=now
             ):

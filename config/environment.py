@@ -29,12 +29,14 @@ STORAGE_FORMS = "file:///path or s3://bucket?endpoint_url=…"
 class Environment:
     """Everything that settings need to know about where they run.
 
-    ``var`` holds what an embedded instance keeps; ``embedded`` is True when no database was named.
+    ``var`` holds what an embedded instance keeps, ``static`` the collected files that pages need; ``embedded`` is True
+    when no database was named.
     """
 
     debug: bool
     embedded: bool
     var: Path
+    static: Path
     port: int
     secret_key: str
     allowed_hosts: tuple[str, ...]
@@ -107,6 +109,7 @@ def load() -> Environment:
         debug=debug,
         embedded=embedded,
         var=var,
+        static=Path(read("DRAGOMAN_STATIC") or var / "static"),
         port=number("PORT", 8000, least=1, most=65535),
         secret_key=secret_key(var, debug=debug, embedded=embedded),
         allowed_hosts=listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"),

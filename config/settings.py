@@ -100,7 +100,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_BACK_BUTTON": True,
 }
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR / "static"
+STATIC_ROOT = ENV.static
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 STATICFILES_DIRS = [path for path in (BASE_DIR / "static" / "dist",) if path.is_dir()]
 

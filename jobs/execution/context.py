@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from django.conf import settings
 
 from assets import storage
+from jobs.execution import cache
 from jobs.models import Artifact, StageRun
 from jobs.models.stage_run import WHOLE
 from jobs.services import claims, planning
@@ -117,7 +117,7 @@ class RowContext:
         asset = self._claim.job.asset
         if asset is None:
             return ()
-        path = storage.fetch(asset.storage_key, self._fetched(asset.storage_key, asset.sha256))
+        path = storage.fetch(asset.storage_key, cache.place(asset.sha256, asset.storage_key))
         return (
             InputFile(
                 name=f"source{Path(asset.storage_key).suffix}",
@@ -134,7 +134,7 @@ class RowContext:
     def _file(self, row: Artifact) -> InputFile:
         return InputFile(
             name=row.name,
-            path=storage.fetch(row.storage_key, self._fetched(row.storage_key, row.sha256)),
+            path=storage.fetch(row.storage_key, cache.place(row.sha256, row.storage_key)),
             type=ArtifactType(row.type),
             stage=row.stage,
             language=row.language,
@@ -142,8 +142,3 @@ class RowContext:
             sha256=row.sha256,
             media_type=row.media_type,
         )
-
-    def _fetched(self, key: str, sha256: str) -> Path:
-        """Where a copy from remote storage is kept on this machine: by digest, so that shards share it."""
-        folder: Path = settings.VAR / "cache" / sha256[:2]
-        return folder / (sha256 + Path(key).suffix)

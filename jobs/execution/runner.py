@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from assets import storage
 from jobs import metrics
 from jobs.errors import StaleWrite
+from jobs.execution import cache
 from jobs.execution.context import RowContext
 from jobs.execution.monitor import HandBack, Monitor
 from jobs.failpoints import Failpoint, failpoint
@@ -64,6 +65,7 @@ def run_chain(run_id: int, fence: int) -> None:
         # Ours first: else a message would be sent for the worker that we are, and lie there until our chain ends.
         following = None if worker.leaving else dispatch.pick_next(worker.queue)
         dispatch.dispatch_all()
+    cache.sweep_now_and_then()
 
 
 def run_once(worker: Worker, run_id: int, fence: int) -> bool:

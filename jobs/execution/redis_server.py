@@ -35,12 +35,13 @@ class EmbeddedRedis:
 
     def start(self) -> str:
         """Start it and wait until it answers; the URL. Raises ProviderNotReady when there is no server to be had."""
-        self._process = subprocess.Popen(
-            [*pdeathsig_prefix(), _program(), *self._options()],
-            stdin=subprocess.DEVNULL,
-            stdout=(self._folder / "redis.log").open("ab"),
-            stderr=subprocess.STDOUT,
-        )
+        with (self._folder / "redis.log").open("ab") as log_file:
+            self._process = subprocess.Popen(
+                [*pdeathsig_prefix(), _program(), *self._options()],
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+            )
         client = redis.Redis.from_url(self.url)
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until and self._process.poll() is None:

@@ -1,4 +1,4 @@
-"""Errors of accounts.
+"""Errors of accounts, and how all apps name a fault in a request.
 
 AccountError
 ├── UnknownScope        a scope that there is not (422)
@@ -7,7 +7,16 @@ AccountError
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One fault: ``pointer`` is a JSON pointer into the request's body."""
+
+    pointer: str
+    detail: str
 
 
 class AccountError(Exception):

@@ -20,10 +20,9 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import User
+from accounts.errors import FieldError
+from accounts.models import IdempotencyRecord, User
 from config.problems import Problem
-from jobs.errors import FieldError
-from jobs.models import IdempotencyRecord
 
 KEPT = timedelta(hours=24)
 ABANDONED = timedelta(minutes=10)

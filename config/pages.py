@@ -21,8 +21,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
+from accounts.errors import FieldError
 from config.problems import Problem
-from jobs.errors import FieldError
 
 DEFAULT = 50
 LARGEST = 200

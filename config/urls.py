@@ -32,7 +32,7 @@ urlpatterns = [
     path("", include("dashboard.urls")),
 ]
 
-handler400 = "config.problems.bad_request"
-handler403 = "config.problems.forbidden"
-handler404 = "config.problems.not_found"
-handler500 = "config.problems.server_error"
+handler400 = "config.handlers.bad_request"
+handler403 = "config.handlers.forbidden"
+handler404 = "config.handlers.not_found"
+handler500 = "config.handlers.server_error"

@@ -17,16 +17,9 @@ JobError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-
-@dataclass(frozen=True, slots=True)
-class FieldError:
-    """One fault: ``pointer`` is a JSON pointer into the request's body."""
-
-    pointer: str
-    detail: str
+from accounts.errors import FieldError
 
 
 class JobError(Exception):

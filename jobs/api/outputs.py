@@ -16,12 +16,12 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.errors import FieldError
 from assets import delivery, storage
 from config.api import BinaryView, problems
 from config.problems import Problem
 from jobs.api.schemas import ArtifactsSchema, EventsSchema, PlaybackSchema, SegmentsSchema
 from jobs.api.views import JobView, job_or_404
-from jobs.errors import FieldError
 from jobs.models import Artifact, Job
 from jobs.models.stage_run import WHOLE
 from jobs.realtime.stream import event_stream

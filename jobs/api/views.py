@@ -9,12 +9,12 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.errors import FieldError
 from config.api import ApiView, listed, problems
 from config.idempotency import idempotent
 from config.pages import KeysetPages
 from config.problems import Problem
 from jobs.api.schemas import JobCreate, JobListQuery, JobPatch, JobRetry, JobSchema
-from jobs.errors import FieldError
 from jobs.models import Job
 from jobs.selectors import JobFilter, job_json, jobs_filtered, jobs_json, jobs_visible_to
 from jobs.services.cancel import job_cancel

@@ -2,7 +2,6 @@
 
 from jobs.models.artifact import Artifact
 from jobs.models.event import JobEvent
-from jobs.models.idempotency import IdempotencyRecord
 from jobs.models.job import Job
 from jobs.models.operations import Election, Piece, StageTiming, WorkerProcess
 from jobs.models.stage_attempt import StageAttempt
@@ -11,7 +10,6 @@ from jobs.models.stage_run import StageRun
 __all__ = [
     "Artifact",
     "Election",
-    "IdempotencyRecord",
     "Job",
     "JobEvent",
     "Piece",

@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.errors import FieldError, NotRetryable, UnknownStage
+from accounts.errors import FieldError
+from jobs.errors import NotRetryable, UnknownStage
 from jobs.failpoints import Failpoint, failpoint
 from jobs.models import Artifact, Job, StageRun
 from jobs.models.stage_run import WHOLE

@@ -9,11 +9,11 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from accounts.errors import FieldError
 from accounts.models import User
 from assets.models import Asset, AssetStatus
 from jobs.errors import (
     AssetUnfit,
-    FieldError,
     JobInvalid,
     ParamsInvalid,
     UnknownKind,

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.models import IdempotencyRecord
 from jobs.api.schemas import JobSchema
-from jobs.models import IdempotencyRecord, Job
+from jobs.models import Job
 from jobs.state import JobStatus
 
 URL = "/api/v1/jobs"

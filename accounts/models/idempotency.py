@@ -20,7 +20,7 @@ class IdempotencyRecord(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("user", "key", "path"), name="idempotency_once_per_key"),)
+        constraints = (models.UniqueConstraint(fields=("user", "key", "path"), name="one_answer_per_key"),)
 
     def __str__(self) -> str:
         return self.key

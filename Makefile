@@ -39,9 +39,11 @@ check: setup-test ## Lint, types, import contracts, templates, migrations, OpenA
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	@if find templates -name '*.html' | grep -q .; then set -x; .venv/bin/djlint templates --check --lint --quiet; fi
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) manage.py check
 	@$(MAKE) --no-print-directory check-openapi
+	$(PY) -m pytest -q tests/jobs/metrics -k prometheus_accepts
 
 check-openapi:
 	@test ! -e docs/openapi.yaml || { mkdir -p .make && $(PY) manage.py spectacular --fail-on-warn --validate --file .make/openapi.yaml && diff -u docs/openapi.yaml .make/openapi.yaml; }

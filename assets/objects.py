@@ -37,8 +37,9 @@ class S3Objects(S3Storage):  # type: ignore[misc]  # ships no types
     """A bucket, or one prefix of it (``location``)."""
 
     def __init__(self, *, addressing_style: str = "auto", **settings: Any) -> None:
+        style: Any = {"addressing_style": addressing_style}
         config = Config(
-            s3={"addressing_style": addressing_style},
+            s3=style,
             signature_version="s3v4",
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,

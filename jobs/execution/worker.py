@@ -51,7 +51,7 @@ class WarmWorker(SimpleWorker):
         """Run what the message names. A Redis that was flushed or went away meanwhile does not end the worker: what
         was done stands in the database, and the message is of no more use."""
         try:
-            super().execute_job(job, queue)  # type: ignore[no-untyped-call]
+            super().execute_job(job, queue)
         except (redis.RedisError, InvalidJobOperation, NoSuchJobError) as error:
             log.warning("worker.message_gone", message=job.id, error=type(error).__name__)
 

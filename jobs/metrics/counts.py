@@ -122,7 +122,7 @@ def flush() -> None:
 def read() -> dict[Field, float]:
     """All counts. Raises redis.RedisError."""
     found: dict[Field, float] = {}
-    for raw, value in client().hgetall(KEY).items():  # type: ignore[union-attr]
+    for raw, value in client().hgetall(KEY).items():
         name, labels, part = json.loads(raw)
         if name not in SPECS or len(labels) != len(SPECS[name].labels):
             continue  # of another version of this program, while one takes the place of the other

@@ -10,16 +10,27 @@ from typing import Any
 import structlog
 
 SECRETS = re.compile(
-    r"(Api-Key|Bearer)\s+\S+|dgm_[A-Za-z0-9_]+|/media/v/[^/\s]+|\bticket=[^&\s\"]+|X-Amz-[A-Za-z]+=[^&\s]+"
+    r"(Api-Key|Bearer|Basic)\s+\S+|dgm_[A-Za-z0-9_]+|/media/v/[^/\s]+|\bticket=[^&\s\"]+|X-Amz-[A-Za-z]+=[^&\s]+"
+    r"|(?<=://)[^/\s@\"']*:[^/\s@\"']+(?=@)"  # name and password in a URL
 )
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Take keys and signed addresses out of every text field."""
+    """Take keys, passwords and signed addresses out of every text, however deep it lies."""
     for name, value in event.items():
-        if isinstance(value, str) and SECRETS.search(value):
-            event[name] = SECRETS.sub("[redacted]", value)
+        if not name.startswith("_"):  # structlog's own
+            event[name] = _clean(value)
     return event
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return SECRETS.sub("[redacted]", value)
+    if isinstance(value, dict):
+        return {name: _clean(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(inner) for inner in value]
+    return value
 
 
 TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))

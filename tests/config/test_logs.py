@@ -40,6 +40,19 @@ def test_tickets_keys_and_signed_addresses_are_taken_out() -> None:
         assert "dgm_" not in shown
 
 
+@pytest.mark.parametrize("form", ["s3://key:hush@media", "postgres://u:hush@h/db", "redis://:hush@h:6379/0"])
+def test_passwords_in_addresses_are_taken_out_also_of_tracebacks(form: str, caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        raise OSError(f"cannot reach {form}")
+    except OSError:
+        structlog.get_logger("tests").exception("failed", tried=[{"url": form}], all=(form, 1))
+    (line,) = lines_of(caplog)
+    assert line["exception"][0]["exc_type"] == "OSError"
+    assert "hush" not in json.dumps(line)
+    assert line["all"][1] == 1
+    assert "cannot reach" in json.dumps(line)
+
+
 def lines_of(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     """What the loggers were given, as the console would show it."""
     form = json_formatter()

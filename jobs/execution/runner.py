@@ -35,6 +35,7 @@ from media_pipeline.tools import process
 
 T = TypeVar("T")
 AGAIN_SECONDS = 1.0
+TRIES = 3
 log = structlog.get_logger(__name__)
 
 
@@ -59,13 +60,27 @@ def serve_as(worker: Worker) -> None:
 def run_chain(run_id: int, fence: int) -> None:
     """Run what the message names; then what the dispatcher chooses for us, until there is nothing."""
     worker = _this[0]
-    following: tuple[int, int] | None = (run_id, fence)
-    while following is not None:
-        run_once(worker, *following)
+    run_once(worker, run_id, fence)
+    claim = _take_next(worker)
+    dispatch.dispatch_all()
+    while claim is not None:
+        _run(worker, claim)
         # Ours first: else a message would be sent for the worker that we are, and lie there until our chain ends.
-        following = None if worker.leaving else dispatch.pick_next(worker.queue)
+        claim = _take_next(worker)
         dispatch.dispatch_all()
     cache.sweep_now_and_then()
+
+
+def _take_next(worker: Worker) -> Claim | None:
+    """Claim what should run next; None when there is nothing, or others were quicker every time."""
+    for _ in range(TRIES):
+        chosen = None if worker.leaving else dispatch.choose(worker.queue)
+        if chosen is None:
+            return None
+        claim = claims.run_claim(run_id=chosen[0], fence=chosen[1], worker=worker.name, ready=True)
+        if claim is not None:
+            return claim
+    return None
 
 
 def run_once(worker: Worker, run_id: int, fence: int) -> bool:
@@ -73,6 +88,12 @@ def run_once(worker: Worker, run_id: int, fence: int) -> bool:
     claim = claims.run_claim(run_id=run_id, fence=fence, worker=worker.name)
     if claim is None:
         return False
+    _run(worker, claim)
+    return True
+
+
+def _run(worker: Worker, claim: Claim) -> None:
+    """Run and commit, with all that is logged on the way marked and kept."""
     run = claim.run
     bound = {
         "job_id": str(claim.job.pk),
@@ -89,7 +110,6 @@ def run_once(worker: Worker, run_id: int, fence: int) -> bool:
         job = _run_claimed(worker, claim)
     if job is not None and job.status in JOB_ENDED:
         _keep_log(job)
-    return True
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from jobs.failpoints import Failpoint, failpoint
 from jobs.models import Artifact, Job, StageAttempt, StageRun
 from jobs.models.stage_run import WHOLE
 from jobs.services import ending, planning
-from jobs.services.transitions import JobScope, job_scope
+from jobs.services.transitions import JobScope, job_scope, runs_dispatch
 from jobs.state import AttemptOutcome, JobStatus, RunStatus
 from media_pipeline import registry
 from media_pipeline.errors import PipelineError
@@ -64,15 +64,26 @@ class Outcome:
     usage: dict[str, float]
 
 
-def run_claim(*, run_id: int, fence: int, worker: str, now: datetime | None = None) -> Claim | None:
-    """Take a dispatched run whose fence is still ``fence``; None when somebody else has it or it is not wanted."""
+def run_claim(
+    *, run_id: int, fence: int, worker: str, ready: bool = False, now: datetime | None = None
+) -> Claim | None:
+    """Take a dispatched run whose fence is still ``fence``; None when somebody else has it or it is not wanted.
+
+    ``ready``: it was not dispatched yet, and is so here, in the same transaction: a worker that takes its next run
+    itself needs no message in between.
+    """
     now = now or timezone.now()
-    run = StageRun.objects.filter(pk=run_id, fence=fence, status=RunStatus.DISPATCHED).first()
+    expected = RunStatus.READY if ready else RunStatus.DISPATCHED
+    run = StageRun.objects.filter(pk=run_id, fence=fence, status=expected).first()
     if run is None:
         return None
     with job_scope(run.job_id, now=now) as scope:
         if scope.job.status not in RUNNABLE:
             return None
+        if ready:
+            if not runs_dispatch([(run_id, fence)], now=now):
+                return None
+            fence += 1
         if not scope.run_to(
             run,
             RunStatus.RUNNING,

@@ -1,7 +1,7 @@
 """Chooses what runs next, from the database, and puts a message for it into Redis.
 
 Redis is kept shallow: there is a message only for a worker that is idle; a busy one takes its next run itself when it
-has ended the one before (``pick_next``). So what runs next is decided as late as can be: a new priority, a cancelled
+has ended the one before (``choose``). So what runs next is decided as late as can be: a new priority, a cancelled
 job or a new owner counts at once.
 
 The order: the owner with the least work in flight for its weight, then priority, then age. Limits are part of the
@@ -131,10 +131,9 @@ def _fairest(found: Sequence[Candidate], count: int) -> list[tuple[int, int]]:
     return chosen
 
 
-def pick_next(queue: str) -> tuple[int, int] | None:
-    """The next run for a worker that asks for it itself; no message is sent."""
-    got = pick(queue, 1)
-    return got[0] if got else None
+def choose(queue: str, *, now: datetime | None = None) -> tuple[int, int] | None:
+    """Run and fence of what a worker that asks for itself should claim next; nothing is moved and no message sent."""
+    return next(iter(_fairest(candidates(queue, now or timezone.now()), 1)), None)
 
 
 def idle_with_work(now: datetime) -> dict[str, int]:

@@ -311,3 +311,17 @@ class TestCancel:
             claims.run_hand_back(claim=claim)
         assert fresh(job).status == JobStatus.CANCELLED
         assert run_of(job, "first").status == RunStatus.CANCELLED
+
+
+def test_of_two_workers_that_choose_the_same_run_one_gets_it(engine: Engine, user: Any, submit: Any) -> None:
+    submit(user)
+    chosen = dispatch.choose("cpu", now=engine.now)
+    assert chosen
+    assert chosen == dispatch.choose("cpu", now=engine.now), "choosing moves nothing"
+    run_id, fence = chosen
+    taken = [claims.run_claim(run_id=run_id, fence=fence, worker=f"w{n}", ready=True, now=engine.now) for n in (1, 2)]
+    assert taken[0]
+    assert taken[1] is None
+    run = StageRun.objects.get(pk=run_id)
+    assert (run.status, run.lease_owner, run.fence) == ("running", "w1", fence + 2)
+    assert dispatch.choose("cpu", now=engine.now) is None

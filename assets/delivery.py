@@ -20,6 +20,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from django.conf import settings
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
@@ -119,6 +120,7 @@ def send(
     if request.method == "HEAD" or start == end:
         return HttpResponse(status=status, headers=headers, content_type=media_type)
     stream = storage.open_range(key, start, end)
+    close_old_connections()  # a download may take hours, in which others can use the database's connection
     answer = StreamingHttpResponse(
         _chunks(stream, end - start), status=status, headers=headers, content_type=media_type
     )

@@ -21,6 +21,8 @@ DISTINCT = 5
 LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 DATABASES = ("django.db.backends.postgresql", "django.db.backends.sqlite3")
 DATABASE_FORMS = "postgres://user:password@host:5432/name or sqlite:////path/of/the/file"
+POOL_SECONDS = 15.0
+"""How long a request waits for a connection of the pool."""
 REDIS_FORMS = "redis://host:6379/0, rediss://… or unix:///path/of/the/socket"
 STORAGE_FORMS = "file:///path or s3://bucket?endpoint_url=…"
 
@@ -167,8 +169,12 @@ def secret_key(var: Path, *, debug: bool, embedded: bool) -> str:
 
 
 def database(url: str, var: Path) -> dict[str, Any]:
-    """Django's DATABASES entry. SQLite takes its write lock when a transaction begins: DEFERRED ones that read and
-    then write fail with "database is locked". Raises ImproperlyConfigured, without what stands in the URL."""
+    """Django's DATABASES entry. Raises ImproperlyConfigured, without what stands in the URL.
+
+    SQLite takes its write lock when a transaction begins: DEFERRED ones that read and then write fail with "database is
+    locked". PostgreSQL has a pool in each process: under ASGI every request has a thread of its own, and connections
+    that threads keep would pile up until the server takes no more.
+    """
     if not url:
         url = f"sqlite:///{var / 'dragoman.sqlite3'}"
     try:
@@ -187,8 +193,16 @@ def database(url: str, var: Path) -> dict[str, Any]:
         }
     else:
         entry["HOST"] = unquote(entry.get("HOST") or "")  # a socket's folder, as libpq writes it in a URI
-        entry["CONN_MAX_AGE"] = 600
         entry["CONN_HEALTH_CHECKS"] = True
+        entry["CONN_MAX_AGE"] = 0  # back to the pool after each request
+        entry["OPTIONS"] = {
+            **entry.get("OPTIONS", {}),
+            "pool": {
+                "min_size": 1,
+                "max_size": number("DRAGOMAN_DATABASE_CONNECTIONS", 20, least=2, most=1000),
+                "timeout": POOL_SECONDS,
+            },
+        }
     return entry
 
 

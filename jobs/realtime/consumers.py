@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import structlog
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.http.request import validate_host
@@ -49,7 +49,7 @@ class JobsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self.close(NOT_SIGNED_IN)
             return
         job_id = self.scope["url_route"]["kwargs"].get("job_id")
-        if job_id is not None and not await sync_to_async(jobs_visible_to(user).filter(pk=job_id).exists)():
+        if job_id is not None and not await database_sync_to_async(jobs_visible_to(user).filter(pk=job_id).exists)():
             await self.close(REFUSED)
             return
         after = query.get("after", ["0"])[0]
@@ -81,10 +81,10 @@ class JobsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _user(self, headers: dict[str, str], ticket: str) -> User | None:
         if ticket:
-            return await sync_to_async(_user_of_ticket)(ticket)
+            return await database_sync_to_async(_user_of_ticket)(ticket)
         keyword, _, plain = headers.get("authorization", "").partition(" ")
         if keyword.lower() == "api-key":
-            return await sync_to_async(_user_of_key)(plain.strip())
+            return await database_sync_to_async(_user_of_key)(plain.strip())
         user = self.scope.get("user")
         return user if isinstance(user, User) and user.is_active else None
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.db.models import Max
 from django.utils import timezone
 
@@ -77,7 +77,7 @@ def _gap(events: tuple[Event, ...], last: int) -> bool:
 
 async def _replay(job_id: uuid.UUID, after: int) -> AsyncIterator[Event]:
     while True:
-        rows = await sync_to_async(events_after)(job_id, after, PAGE)
+        rows = await database_sync_to_async(events_after)(job_id, after, PAGE)
         for row in rows:
             after = row.seq
             yield event_json(row)
@@ -90,12 +90,12 @@ async def follow_owner(owner_id: uuid.UUID, *, heartbeat: float = HEARTBEAT) -> 
     seen: dict[str, int] = {}
     began = timezone.now()
     async with hub().subscribe(f"owner:{owner_id}") as subscription:
-        row_id = await sync_to_async(_newest_row)()
+        row_id = await database_sync_to_async(_newest_row)()
         yield None
         while True:
             news = await subscription.next(heartbeat)
             if news.stale or not news.events or _any_gap(news.events, seen):
-                rows, row_id = await sync_to_async(_rows_since)(owner_id, row_id, began)
+                rows, row_id = await database_sync_to_async(_rows_since)(owner_id, row_id, began)
                 for event in rows:
                     if event["seq"] > seen.get(event["job"], 0):
                         seen[event["job"]] = event["seq"]

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 
 from jobs.models import Job
 from jobs.realtime.follow import HEARTBEAT, Event, follow_job
@@ -28,7 +28,7 @@ async def event_stream(job_id: uuid.UUID, after: int, *, heartbeat: float = HEAR
             else:
                 last = event["seq"] or last
                 yield frame(event)
-            if (event is None or event["type"] in LAST) and await sync_to_async(_is_over)(job_id, last):
+            if (event is None or event["type"] in LAST) and await database_sync_to_async(_is_over)(job_id, last):
                 return
 
 

@@ -81,10 +81,12 @@ class JobsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _user(self, headers: dict[str, str], ticket: str) -> User | None:
         if ticket:
-            return await database_sync_to_async(_user_of_ticket)(ticket)
+            found: User | None = await database_sync_to_async(_user_of_ticket)(ticket)
+            return found
         keyword, _, plain = headers.get("authorization", "").partition(" ")
         if keyword.lower() == "api-key":
-            return await database_sync_to_async(_user_of_key)(plain.strip())
+            found = await database_sync_to_async(_user_of_key)(plain.strip())
+            return found
         user = self.scope.get("user")
         return user if isinstance(user, User) and user.is_active else None
 

@@ -80,15 +80,16 @@ class JobsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self.close(1011)
 
     async def _user(self, headers: dict[str, str], ticket: str) -> User | None:
-        if ticket:
-            found: User | None = await database_sync_to_async(_user_of_ticket)(ticket)
-            return found
+        found: User | None = None
         keyword, _, plain = headers.get("authorization", "").partition(" ")
-        if keyword.lower() == "api-key":
-            found = await database_sync_to_async(_user_of_key)(plain.strip())
-            return found
         user = self.scope.get("user")
-        return user if isinstance(user, User) and user.is_active else None
+        if ticket:
+            found = await database_sync_to_async(_user_of_ticket)(ticket)
+        elif keyword.lower() == "api-key":
+            found = await database_sync_to_async(_user_of_key)(plain.strip())
+        elif isinstance(user, User) and user.is_active:
+            found = user
+        return found
 
 
 def origin_allowed(headers: dict[str, str]) -> bool:

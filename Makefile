@@ -55,7 +55,13 @@ requirements: setup-test ## Compile requirements/*.in with hashes.
 	.venv/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-header requirements/base.in -o requirements/base.txt
 	.venv/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-header requirements/base.in requirements/dev.in -o requirements/dev.txt
 
+bench: setup-test ## Measure against RESULTS.md's targets; about an hour.
+	$(PY) -m bench.dub_vs_oneshot
+	$(PY) -m bench.tiny_stages --postgres
+	$(PY) -m bench.recovery
+	$(PY) -m bench.memory
+
 clean: ## Remove what was made; var/ stays.
 	rm -rf .venv .make node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup setup-test demo serve test test-fast check check-openapi openapi requirements clean
+.PHONY: help setup setup-test demo serve test test-fast check check-openapi openapi requirements bench clean

@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import connections
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
@@ -120,12 +120,19 @@ def send(
     if request.method == "HEAD" or start == end:
         return HttpResponse(status=status, headers=headers, content_type=media_type)
     stream = storage.open_range(key, start, end)
-    close_old_connections()  # a download may take hours, in which others can use the database's connection
+    _let_go_of_the_database()
     answer = StreamingHttpResponse(
         _chunks(stream, end - start), status=status, headers=headers, content_type=media_type
     )
     answer._resource_closers.append(stream.close)  # type: ignore[attr-defined]  # also when nobody reads it to its end
     return answer
+
+
+def _let_go_of_the_database() -> None:
+    """A download may take hours, in which others can use this request's connection."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
 
 
 def _span(request: HttpRequest, size: int, tag: str) -> tuple[int, int] | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import structlog
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
@@ -14,9 +17,10 @@ from rest_framework.views import set_rollback
 
 from accounts.errors import AccountError, FieldError, KeyNotFound
 from config.problems import MEDIA_TYPE, Problem, document
-from jobs.errors import JobConflict, JobError, JobInvalid
-from media_pipeline.errors import PipelineError, Refused, Unavailable
+from jobs.errors import JobConflict, JobInvalid
+from media_pipeline.errors import Refused, Unavailable
 
+log = structlog.get_logger(__name__)
 RETRY_AFTER = 5
 CODES = {400: "bad_request", 403: "forbidden", 404: "not_found", 500: "server_error"}
 
@@ -44,12 +48,10 @@ def as_problem(error: Exception) -> Problem | None:
         return Problem(403, "forbidden", "You may not do this.")
     if isinstance(error, exceptions.APIException):
         return _from_framework(error)
-    if isinstance(error, JobError | AccountError | PipelineError):
-        return _from_ours(error)
-    return None
+    return _from_below(error)
 
 
-def _from_ours(error: JobError | AccountError | PipelineError) -> Problem | None:
+def _from_below(error: Exception) -> Problem | None:
     match error:
         case JobInvalid() | JobConflict():
             return Problem(422 if isinstance(error, JobInvalid) else 409, error.code, error.detail, errors=error.errors)
@@ -60,6 +62,10 @@ def _from_ours(error: JobError | AccountError | PipelineError) -> Problem | None
         case Unavailable():
             wait = str(int(error.retry_after or RETRY_AFTER))
             return Problem(503, error.specific_code, error.detail, headers={"Retry-After": wait})
+        case OperationalError() | InterfaceError():
+            log.error("database.away", error=type(error).__name__, exc_info=error)
+            text = "The database did not answer. Try again; with an Idempotency-Key, nothing is done twice."
+            return Problem(503, "database_unavailable", text, headers={"Retry-After": str(RETRY_AFTER)})
     return None
 
 
@@ -96,8 +102,10 @@ def _page_or_problem(status: int, detail: str) -> Any:
 
     def handler(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
         if request.path.startswith(("/api/", "/media/")):
-            body = document(status, CODES[status], detail, instance=request.path)
-            return JsonResponse(body, status=status, content_type=MEDIA_TYPE)
+            known = as_problem(error) if status == 500 and isinstance(error := sys.exc_info()[1], Exception) else None
+            problem = known or Problem(status, CODES[status], detail)
+            body = document(problem.status_code, problem.problem_code, problem.text, instance=request.path)
+            return JsonResponse(body, status=problem.status_code, headers=problem.headers, content_type=MEDIA_TYPE)
         if page is None:
             return defaults.server_error(request)
         return page(request, exception or Http404())

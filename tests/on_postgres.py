@@ -55,14 +55,15 @@ def cluster() -> Iterator[str]:
         stdout=subprocess.DEVNULL,
     )
     options = [part for option in (*FAST, f"unix_socket_directories={home}") for part in ("-c", option)]
-    server = subprocess.Popen(
-        [programs / "postgres", "-D", data, *options],
-        user=user,
-        cwd=home,
-        stdout=subprocess.DEVNULL,
-        stderr=(home / "log").open("wb"),
-        preexec_fn=die_with_parent,  # noqa: PLW1509  (nothing but one system call)
-    )
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", data, *options],
+            user=user,
+            cwd=home,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            preexec_fn=die_with_parent,  # noqa: PLW1509  (nothing but one system call)
+        )
     try:
         ready = [programs / "pg_isready", "-q", "-h", home, "-U", "dragoman", "-d", "postgres", "-t", "30"]
         for _ in range(150):

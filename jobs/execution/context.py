@@ -16,6 +16,7 @@ from jobs.models import Artifact, StageRun
 from jobs.models.stage_run import WHOLE
 from jobs.services import claims, planning
 from jobs.services.claims import Claim
+from jobs.services.patience import patiently
 from jobs.services.pieces import OwnerPieces
 from jobs.services.ticks import tick
 from jobs.state import RUN_DONE
@@ -68,7 +69,7 @@ class RowContext:
         return found[0]
 
     def facts(self, stage: str) -> Mapping[str, Any]:
-        return self._picture.facts(self._claim.run).get(stage, {})
+        return patiently(lambda: self._picture.facts(self._claim.run)).get(stage, {})
 
     def shard_results(self) -> tuple[StageResult, ...]:
         run = self._claim.run
@@ -82,7 +83,7 @@ class RowContext:
                 warnings=row.outputs.get("warnings", []),
                 usage=row.outputs.get("usage", {}),
             )
-            for row in rows
+            for row in patiently(lambda: list(rows))
         )
 
     def progress(self, done: float, total: float, unit: str = "") -> None:
@@ -92,20 +93,28 @@ class RowContext:
         self._ticked = now
         percent = round(min(100.0, 100 * done / total), 1) if total else 0.0
         data = {"done": round(done, 2), "total": round(total, 2), "unit": unit}
-        if not claims.run_progress(claim=self._claim, percent=percent, data=data):
+        if not patiently(lambda: self._tell(percent, data)):
             raise LeaseLost
+
+    def _tell(self, percent: float, data: dict[str, Any]) -> bool:
+        if not claims.run_progress(claim=self._claim, percent=percent, data=data):
+            return False
         tick(self._claim, percent, data)
+        return True
 
     def check_cancelled(self) -> None:
         self._check()
 
     @cached_property
     def _picture(self) -> planning.Picture:
-        return planning.Picture.of(self._claim.job)
+        return patiently(lambda: planning.Picture.of(self._claim.job))
 
     @cached_property
     def _files(self) -> list[Artifact]:
         """What the stage consumes; none of it changes while it runs."""
+        return patiently(self._find_files)
+
+    def _find_files(self) -> list[Artifact]:
         run = self._claim.run
         files = planning.inputs_of(run, self._stage, self._picture.after[run.stage])
         if run.shard == WHOLE and run.shards_total:
@@ -114,7 +123,7 @@ class RowContext:
         return files
 
     def _source(self) -> tuple[InputFile, ...]:
-        asset = self._claim.job.asset
+        asset = patiently(lambda: self._claim.job.asset)
         if asset is None:
             return ()
         path = storage.fetch(asset.storage_key, cache.place(asset.sha256, asset.storage_key))

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import close_old_connections
 
 from assets import storage
 from jobs import metrics
@@ -27,14 +26,14 @@ from jobs.models.stage_run import WHOLE
 from jobs.services import claims, dispatch, estimates
 from jobs.services.claims import Claim, Outcome, Stored
 from jobs.services.logbook import job_log_join, logbook
+from jobs.services.patience import AWAY, patiently
+from jobs.services.reconcile import leases_forfeit
 from jobs.state import JOB_ENDED
 from media_pipeline import registry
 from media_pipeline.contract import Produced, StageResult
 from media_pipeline.errors import Cancelled, ContractBroken, LeaseLost, PipelineError, StorageUnavailable
 from media_pipeline.tools import process
 
-T = TypeVar("T")
-AGAIN_SECONDS = 1.0
 TRIES = 3
 log = structlog.get_logger(__name__)
 
@@ -58,8 +57,22 @@ def serve_as(worker: Worker) -> None:
 
 
 def run_chain(run_id: int, fence: int) -> None:
-    """Run what the message names; then what the dispatcher chooses for us, until there is nothing."""
+    """Run what the message names; then what the dispatcher chooses for us, until there is nothing.
+
+    A database that goes away in between ends the chain, not the worker. What it may have given us unseen goes back.
+    """
     worker = _this[0]
+    close_old_connections()
+    try:
+        _chain(worker, run_id, fence)
+    except AWAY as error:
+        log.warning("worker.database_away", error=type(error).__name__)
+        close_old_connections()
+        patiently(lambda: leases_forfeit(worker=worker.name, gone=False))
+    cache.sweep_now_and_then()
+
+
+def _chain(worker: Worker, run_id: int, fence: int) -> None:
     run_once(worker, run_id, fence)
     claim = _take_next(worker)
     dispatch.dispatch_all()
@@ -68,7 +81,6 @@ def run_chain(run_id: int, fence: int) -> None:
         # Ours first: else a message would be sent for the worker that we are, and lie there until our chain ends.
         claim = _take_next(worker)
         dispatch.dispatch_all()
-    cache.sweep_now_and_then()
 
 
 def _take_next(worker: Worker) -> Claim | None:
@@ -143,17 +155,17 @@ def _run_claimed(worker: Worker, claim: Claim) -> Job | None:
         kept = _store(claim, work, result)
         worker.monitor.check()
         provider = kept.provider
-        job, outcome = _insist(lambda: claims.run_succeed(claim=claim, outcome=kept)), "succeeded"
+        job, outcome = patiently(lambda: claims.run_succeed(claim=claim, outcome=kept)), "succeeded"
         log.info("stage.succeeded", duration_ms=_ms(started), provider=kept.provider, **spans)
         _learn(claim, time.monotonic() - started)
     except (StaleWrite, LeaseLost):
         log.warning("stage.lost", duration_ms=_ms(started))
     except HandBack:
-        _insist(lambda: claims.run_hand_back(claim=claim))
+        patiently(lambda: claims.run_hand_back(claim=claim))
         outcome = "handed_back"
         log.info("stage.handed_back", duration_ms=_ms(started))
     except Cancelled:
-        _insist(lambda: claims.run_cancelled(claim=claim))
+        patiently(lambda: claims.run_cancelled(claim=claim))
         outcome = "cancelled"
         log.info("stage.cancelled", duration_ms=_ms(started))
     except Exception as error:  # whatever a stage raises ends its run, never the worker
@@ -173,25 +185,9 @@ def _run_claimed(worker: Worker, claim: Claim) -> Job | None:
     return job
 
 
-def _insist(write: Callable[[], T]) -> T:
-    """Write how a run ended; a database that is away for less than a lease does not undo the work.
-
-    A second write of what the first one wrote unseen meets the fence and raises StaleWrite: nothing is done twice.
-    """
-    until = time.monotonic() + settings.DRAGOMAN["LEASE"].total_seconds()
-    while True:
-        try:
-            return write()
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() > until:
-                raise
-            log.warning("commit.database_away", error=type(error).__name__)
-            close_old_connections()
-            time.sleep(AGAIN_SECONDS)
-
-
 def _run_stage(worker: Worker, claim: Claim, work: Path, started: float) -> tuple[StageResult, dict[str, int]]:
     """What the stage gave; and when, after ``started``, it was entered and left: the rest is the engine's own time."""
+    shutil.rmtree(work, ignore_errors=True)  # left by a worker that was killed, if the database forgot its claim
     work.mkdir(parents=True)
     stage = registry.stages()[claim.run.stage]
     ctx = RowContext(claim, work, worker.monitor.check)
@@ -207,9 +203,9 @@ def _failed(worker: Worker, claim: Claim, error: Exception, started: float) -> J
         worker.monitor.check()
     except (Cancelled, HandBack, LeaseLost) as reason:
         if isinstance(reason, Cancelled):
-            _insist(lambda: claims.run_cancelled(claim=claim))
+            patiently(lambda: claims.run_cancelled(claim=claim))
         elif isinstance(reason, HandBack):
-            _insist(lambda: claims.run_hand_back(claim=claim))
+            patiently(lambda: claims.run_hand_back(claim=claim))
         return None
     except PipelineError as reason:
         error = reason
@@ -218,7 +214,7 @@ def _failed(worker: Worker, claim: Claim, error: Exception, started: float) -> J
     known = isinstance(error, PipelineError)
     log.warning("stage.failed", code=code, error=str(error), duration_ms=_ms(started), exc_info=not known)
     try:
-        return _insist(lambda: claims.run_fail(claim=claim, error=error))
+        return patiently(lambda: claims.run_fail(claim=claim, error=error))
     except StaleWrite:
         log.warning("stage.lost", duration_ms=_ms(started))
         return None
@@ -274,7 +270,8 @@ def _learn(claim: Claim, seconds: float) -> None:
     if run.shard == WHOLE and run.shards_total:
         return  # a join says nothing about the work of the stage
     share = run.media_seconds or 0.0
-    estimates.learn(pipeline=claim.job.kind, stage=run.stage, seconds=seconds, media_seconds=share)
+    with suppress(*AWAY):
+        estimates.learn(pipeline=claim.job.kind, stage=run.stage, seconds=seconds, media_seconds=share)
 
 
 def _ms(started: float) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from assets import storage
 from jobs.models import Piece
+from jobs.services.patience import patiently
 
 SMALL = 8 * 1024
 AT_ONCE = 200
@@ -22,13 +23,16 @@ class OwnerPieces:
         """Those that are known; what storage has lost is not."""
         found: dict[str, bytes] = {}
         for at in range(0, len(digests), AT_ONCE):
-            rows = Piece.objects.filter(owner_id=self._owner, digest__in=digests[at : at + AT_ONCE])
-            for digest, payload, key in rows.values_list("digest", "payload", "storage_key"):
+            for digest, payload, key in self._rows(digests[at : at + AT_ONCE]):
                 if payload is not None:
                     found[digest] = bytes(payload)
                 elif storage.exists(key):
                     found[digest] = storage.read_bytes(key)
         return found
+
+    def _rows(self, digests: Sequence[str]) -> list[tuple[str, bytes | memoryview | None, str]]:
+        rows = Piece.objects.filter(owner_id=self._owner, digest__in=digests)
+        return patiently(lambda: list(rows.values_list("digest", "payload", "storage_key")))
 
     def put_many(self, pieces: Mapping[str, bytes]) -> None:
         """Keep; keeping the same digest twice is no error."""
@@ -39,4 +43,4 @@ class OwnerPieces:
                 key = f"pieces/{self._owner}/{digest[:2]}/{digest}"
                 storage.put_bytes(key, content)
             rows.append(Piece(owner_id=self._owner, digest=digest, payload=None if key else content, storage_key=key))
-        Piece.objects.bulk_create(rows, ignore_conflicts=True, batch_size=AT_ONCE)
+        patiently(lambda: Piece.objects.bulk_create(rows, ignore_conflicts=True, batch_size=AT_ONCE))

@@ -62,10 +62,11 @@ def reconcile(*, now: datetime | None = None) -> Repaired:
     return repaired
 
 
-def leases_forfeit(*, worker: str) -> int:
-    """The supervisor saw this worker die: its leases end now, not in a minute."""
+def leases_forfeit(*, worker: str, gone: bool = True) -> int:
+    """What this worker holds is free now, not in a minute: it died, or (``gone`` false) does not know what it has."""
     now = timezone.now()
-    WorkerProcess.objects.filter(name=worker).delete()
+    if gone:
+        WorkerProcess.objects.filter(name=worker).delete()
     return StageRun.objects.filter(lease_owner=worker, status=RunStatus.RUNNING).update(lease_until=now)
 
 

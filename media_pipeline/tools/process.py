@@ -462,7 +462,8 @@ def network_isolation() -> tuple[str, ...]:
 
 @cache
 def _death_signal() -> tuple[str, ...]:
-    command = ("setpriv", "--pdeathsig", "KILL", "--")
+    program = shutil.which("setpriv")
+    command = (program or "setpriv", "--pdeathsig", "KILL", "--")
     return command if _works((*command, "true")) else ()
 
 

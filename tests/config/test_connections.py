@@ -74,11 +74,12 @@ def web(env: dict[str, str]) -> Iterator[str]:
     process.wait(10)
 
 
-def connections(url: str) -> int:
+def connections(url: str, what: str = "count(*)") -> int:
+    """How many there are; ``what`` may do something to each."""
     host, name = unquote(urlsplit(url).netloc).split("@")[1], urlsplit(url).path.strip("/")
     with psycopg.connect(host=host, user="dragoman", dbname=name) as database:
         row = database.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            f"SELECT {what} FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"  # type: ignore[arg-type]
         ).fetchone()
     assert row
     return int(row[0])
@@ -101,3 +102,19 @@ def test_neither_many_requests_nor_many_listeners_use_up_the_database(env: dict[
             answers = list(crowd.map(lambda _: client.get("/api/v1/jobs").status_code, range(200)))
         assert answers == [200] * 200
         assert 1 <= connections(env["DATABASE_URL"]) <= MOST
+
+
+@pytest.mark.slow
+def test_cut_connections_are_answered_honestly_and_made_anew(env: dict[str, str], web: str) -> None:
+    key = run(env, "manage.py", "create_api_key", "b@example.com")
+    with httpx.Client(base_url=web, headers={"Authorization": f"Api-Key {key}"}, timeout=30) as client:
+        assert client.get("/api/v1/jobs").status_code == 200
+        for _ in range(5):
+            assert connections(env["DATABASE_URL"], "count(pg_terminate_backend(pid))")
+            answers = [client.get("/api/v1/jobs") for _ in range(5)]
+            assert {answer.status_code for answer in answers} <= {200, 503}
+            for answer in answers:
+                if answer.status_code == 503:
+                    assert answer.json()["code"] == "database_unavailable"
+                    assert int(answer.headers["Retry-After"]) > 0
+            assert answers[-1].status_code == 200

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import redis
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 from jobs.models import Job, StageAttempt, StageRun, WorkerProcess
 from jobs.services.cancel import job_cancel
@@ -189,6 +189,28 @@ def test_work_queued_when_redis_is_flushed_goes_on(
     for job in jobs:
         sound(job)
     assert len(effects_in(folder)) == 50 * 3
+
+
+def test_a_database_that_cuts_every_connection_costs_no_job(
+    processes: Processes, make_user: Any, submit: Any, folder: Path
+) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no connections to cut.")
+    processes.start("dispatcher")
+    processes.worker()
+    processes.worker()
+    jobs = [submit(make_user(), word=f"w{n}") for n in range(30)]
+    for _ in range(6):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            assert cursor.fetchone()
+        time.sleep(0.5)
+    until(ended(*jobs), seconds=60)
+    for job in jobs:
+        sound(job)
 
 
 def test_everything_on_one_machine_survives_its_parts(
